@@ -1,0 +1,153 @@
+package beneath
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// Dir is an open directory. It is safe for use by several goroutines, except
+// that List reads from the one descriptor: one List at a time.
+type Dir struct {
+	o    *opener
+	fd   int
+	path string // for messages only
+}
+
+// OpenRoot opens the directory at path, which is the operator's own word:
+// symbolic links in it are followed. Everything opened from it lies beneath it.
+func OpenRoot(path string, opt Options) (*Dir, error) {
+	o := &opener{calls: opt.Calls.withDefaults(), onAtime: opt.OnAtime}
+	fd, err := o.openRoot(path)
+	if err != nil {
+		return nil, &Error{Op: "open", Path: path, Err: err}
+	}
+	return &Dir{o: o, fd: fd, path: path}, nil
+}
+
+func (o *opener) openRoot(path string) (int, error) {
+	fd, err := o.openat(unix.AT_FDCWD, path, dirFlags&^unix.O_NOFOLLOW|unix.O_NOATIME)
+	if err == unix.EPERM {
+		fd, err = o.openat(unix.AT_FDCWD, path, dirFlags&^unix.O_NOFOLLOW)
+		if err == nil {
+			o.noteAtime(fd, path)
+		}
+	}
+	return fd, err
+}
+
+// Root opens another directory of the operator's with the same options and
+// calls as d: a control or index tree, or a mailbox that a users list places
+// outside the store.
+func (d *Dir) Root(path string) (*Dir, error) {
+	fd, err := d.o.openRoot(path)
+	if err != nil {
+		return nil, &Error{Op: "open", Path: path, Err: err}
+	}
+	return &Dir{o: d.o, fd: fd, path: path}, nil
+}
+
+// Path returns the path for messages. It is not to be opened.
+func (d *Dir) Path() string { return d.path }
+
+// Fd returns the descriptor, which stays d's.
+func (d *Dir) Fd() int { return d.fd }
+
+// Close releases the descriptor. Closing twice is harmless.
+func (d *Dir) Close() error {
+	if d == nil || d.fd < 0 {
+		return nil
+	}
+	fd := d.fd
+	d.fd = -1
+	return d.o.calls.Close(fd)
+}
+
+// OpenDir opens a directory below d on the same file system. The name may have
+// several components; none may be a symbolic link.
+func (d *Dir) OpenDir(name string) (*Dir, error) { return d.openDir(name, inside) }
+
+// OpenMounted is OpenDir, except that the way may lead onto another file
+// system: mailboxes of one store may lie on several disks.
+func (d *Dir) OpenMounted(name string) (*Dir, error) { return d.openDir(name, otherDisk) }
+
+// OpenLinked is OpenMounted, except that symbolic links are followed, also out
+// of the store. It is for the roots of mailboxes, where the operator has said
+// that links there are the operator's own.
+func (d *Dir) OpenLinked(name string) (*Dir, error) { return d.openDir(name, linked) }
+
+func (d *Dir) openDir(name string, r reach) (*Dir, error) {
+	if name == "" {
+		name = "."
+	}
+	fd, err := d.o.open(d.fd, name, dirFlags, r)
+	if err != nil {
+		return nil, explain("open", d.path, name, err)
+	}
+	return &Dir{o: d.o, fd: fd, path: join(d.path, name)}, nil
+}
+
+func join(dir, name string) string {
+	if name == "." {
+		return dir
+	}
+	return dir + "/" + name
+}
+
+// Self returns the state of the directory itself.
+func (d *Dir) Self() (Stat, error) {
+	var st unix.Stat_t
+	if err := d.o.fstat(d.fd, &st); err != nil {
+		return Stat{}, &Error{Op: "stat", Path: d.path, Err: err}
+	}
+	var s Stat
+	s.fromStat(&st)
+	return s, nil
+}
+
+func (o *opener) fstat(fd int, st *unix.Stat_t) error {
+	for {
+		err := o.calls.Fstat(fd, st)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// Stat returns the state of a name below d without following it. A name of
+// several components is resolved by the kernel without the guards of OpenDir:
+// it serves to learn that something has not changed (device, inode and times
+// prove which thing was seen), not to decide what to read.
+func (d *Dir) Stat(name string) (Stat, error) {
+	var st unix.Statx_t
+	for {
+		err := d.o.calls.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
+		switch err {
+		case nil:
+			var s Stat
+			s.fromStatx(&st)
+			return s, nil
+		case unix.EINTR:
+		default:
+			return Stat{}, &Error{Op: "stat", Path: join(d.path, name), Err: err}
+		}
+	}
+}
+
+// FileSystem returns what is known of the file system that d lies on.
+func (d *Dir) FileSystem() (FileSystem, error) {
+	var st unix.Statfs_t
+	for {
+		err := d.o.calls.Fstatfs(d.fd, &st)
+		switch err {
+		case nil:
+			return FileSystem{
+				ID:       uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32,
+				Type:     int64(st.Type),
+				ReadOnly: st.Flags&unix.ST_RDONLY != 0,
+				NoAtime:  st.Flags&unix.ST_NOATIME != 0,
+			}, nil
+		case unix.EINTR:
+		default:
+			return FileSystem{}, &Error{Op: "statfs", Path: d.path, Err: err}
+		}
+	}
+}

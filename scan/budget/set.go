@@ -1,0 +1,154 @@
+package budget
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Limits of one device. Zero means no limit, except for Readers.
+type Limits struct {
+	Readers     int           // concurrent readers; 0 means DefaultReaders
+	BytesPerSec int64         // of message bytes
+	FilesPerSec int64         // opened files
+	Target      time.Duration // back off while the slow tenth of reads takes longer; 0 = never
+}
+
+// DefaultReaders is how many files are read at once where nothing is said: more
+// than this machine has cores is right for disks, which answer many requests
+// at once.
+const DefaultReaders = 16
+
+// Set is the budgets of one process. The zero value is not usable; see NewSet.
+type Set struct {
+	mu      sync.Mutex
+	find    Finder
+	devices map[string]*Device
+	limits  Limits
+}
+
+// NewSet makes a set in which every device has the same limits until Limit
+// says otherwise. find tells which device a path lies on; nil means the
+// kernel's word (sysfs and mountinfo).
+func NewSet(limits Limits, find Finder) *Set {
+	if find == nil {
+		find = new(Kernel)
+	}
+	return &Set{find: find, limits: limits, devices: make(map[string]*Device)}
+}
+
+// For returns the budget of the device that holds the path, whose stat(2)
+// says dev. Equal devices share one.
+func (s *Set) For(path string, dev uint64) *Device {
+	name := s.find.Device(path, dev)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.devices[name]
+	if d == nil {
+		d = newDevice(name, s.limits)
+		s.devices[name] = d
+	}
+	return d
+}
+
+// Devices returns every device that was asked for.
+func (s *Set) Devices() []*Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Device, 0, len(s.devices))
+	for _, d := range s.devices {
+		out = append(out, d)
+	}
+	return out
+}
+
+// Device is the budget of one physical device. It is safe for use by several
+// goroutines.
+type Device struct {
+	name  string
+	gate  gate
+	bytes *rate.Limiter
+	files *rate.Limiter
+	hist  Histogram
+	pace  pace
+}
+
+func newDevice(name string, l Limits) *Device {
+	d := &Device{name: name}
+	d.Limit(l)
+	return d
+}
+
+// Limit changes the limits. Where two stores share a device, the stricter
+// word holds: call it with Stricter.
+func (d *Device) Limit(l Limits) {
+	if l.Readers <= 0 {
+		l.Readers = DefaultReaders
+	}
+	d.gate.setMax(l.Readers)
+	d.pace.set(l.Target, l.Readers)
+	d.bytes, d.files = limiter(l.BytesPerSec), limiter(l.FilesPerSec)
+}
+
+func limiter(perSec int64) *rate.Limiter {
+	if perSec <= 0 {
+		return nil
+	}
+	// A tenth of a second may be used at once: enough to be smooth, little
+	// enough that a reader beside us does not starve.
+	return rate.NewLimiter(rate.Limit(perSec), int(min(max(perSec/10, 1), 1<<30)))
+}
+
+// Name returns the device's name for people: "sda", "nvme0n1", "zfs:tank".
+func (d *Device) Name() string { return d.name }
+
+// Readers returns how many readers may run now: the limit, less what the
+// back-off has taken.
+func (d *Device) Readers() int { return d.gate.limit() }
+
+// Acquire waits for a free reader. Each success is paid back by one Release.
+func (d *Device) Acquire(ctx context.Context) error { return d.gate.acquire(ctx) }
+
+// Release gives a reader back.
+func (d *Device) Release() { d.gate.release() }
+
+// File waits until one more file may be opened.
+func (d *Device) File(ctx context.Context) error { return wait(ctx, d.files, 1) }
+
+// Bytes waits until n more bytes may be read.
+func (d *Device) Bytes(ctx context.Context, n int64) error { return wait(ctx, d.bytes, n) }
+
+func wait(ctx context.Context, l *rate.Limiter, n int64) error {
+	if l == nil {
+		return nil
+	}
+	burst := int64(l.Burst())
+	for n > 0 {
+		step := min(n, burst)
+		if err := l.WaitN(ctx, int(step)); err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		n -= step
+	}
+	return nil
+}
+
+// Observe records that one read that went to the disk took d, and adapts the
+// number of readers.
+func (d *Device) Observe(took time.Duration) {
+	d.hist.add(took)
+	if n, changed := d.pace.observe(took); changed {
+		d.gate.setLimit(n)
+	}
+}
+
+// Latency returns the histogram of observed reads.
+func (d *Device) Latency() *Histogram { return &d.hist }
+
+// BackedOff tells how often the number of readers was lowered.
+func (d *Device) BackedOff() int64 { return d.pace.lowered.Load() }
