@@ -24,8 +24,6 @@ type opener struct {
 	warned  atomic.Bool
 	// old is set once openat2 answered ENOSYS.
 	old atomic.Bool
-	// denied is set once O_NOATIME was refused: it saves the failing call.
-	denied atomic.Bool
 }
 
 const (
@@ -55,16 +53,12 @@ func (r reach) resolve() uint64 {
 // open opens name below dirfd. The descriptor is not yet known to be of the
 // wanted type.
 func (o *opener) open(dirfd int, name string, flags int, r reach) (int, error) {
-	noatime := unix.O_NOATIME
-	if o.denied.Load() {
-		noatime = 0
-	}
-	fd, err := o.openFlags(dirfd, name, flags|noatime, r)
-	if err == unix.EPERM && noatime != 0 {
-		// open(2): O_NOATIME is for the owner and for CAP_FOWNER.
+	fd, err := o.openFlags(dirfd, name, flags|unix.O_NOATIME, r)
+	if err == unix.EPERM {
+		// open(2): O_NOATIME is for the owner and for CAP_FOWNER. Files of one
+		// tree can have several owners, so each is asked for.
 		fd, err = o.openFlags(dirfd, name, flags, r)
 		if err == nil {
-			o.denied.Store(true)
 			o.noteAtime(fd, name)
 		}
 	}

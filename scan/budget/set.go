@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -67,12 +68,15 @@ func (s *Set) Devices() []*Device {
 // Device is the budget of one physical device. It is safe for use by several
 // goroutines.
 type Device struct {
-	name  string
-	gate  gate
-	bytes *rate.Limiter
-	files *rate.Limiter
-	hist  Histogram
-	pace  pace
+	name   string
+	mu     sync.Mutex
+	limits Limits
+	asked  bool // a store has named a number of readers
+	gate   gate
+	bytes  atomic.Pointer[rate.Limiter]
+	files  atomic.Pointer[rate.Limiter]
+	hist   Histogram
+	pace   pace
 }
 
 func newDevice(name string, l Limits) *Device {
@@ -81,15 +85,46 @@ func newDevice(name string, l Limits) *Device {
 	return d
 }
 
-// Limit changes the limits. Where two stores share a device, the stricter
-// word holds: call it with Stricter.
+// Limit replaces the limits.
 func (d *Device) Limit(l Limits) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.limit(l)
+}
+
+func (d *Device) limit(l Limits) {
 	if l.Readers <= 0 {
 		l.Readers = DefaultReaders
 	}
+	d.limits = l
 	d.gate.setMax(l.Readers)
 	d.pace.set(l.Target, l.Readers)
-	d.bytes, d.files = limiter(l.BytesPerSec), limiter(l.FilesPerSec)
+	d.bytes.Store(limiter(l.BytesPerSec))
+	d.files.Store(limiter(l.FilesPerSec))
+}
+
+// Tighten lowers the limits to those of l that are stricter: what two stores
+// on one device each ask for holds for both. Readers of 0 asks for nothing.
+func (d *Device) Tighten(l Limits) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.limits
+	if l.Readers > 0 && (!d.asked || l.Readers < now.Readers) {
+		now.Readers, d.asked = l.Readers, true
+	}
+	now.BytesPerSec = stricter(now.BytesPerSec, l.BytesPerSec)
+	now.FilesPerSec = stricter(now.FilesPerSec, l.FilesPerSec)
+	now.Target = stricter(now.Target, l.Target)
+	if now != d.limits {
+		d.limit(now)
+	}
+}
+
+func stricter[T int64 | time.Duration](a, b T) T {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func limiter(perSec int64) *rate.Limiter {
@@ -115,10 +150,10 @@ func (d *Device) Acquire(ctx context.Context) error { return d.gate.acquire(ctx)
 func (d *Device) Release() { d.gate.release() }
 
 // File waits until one more file may be opened.
-func (d *Device) File(ctx context.Context) error { return wait(ctx, d.files, 1) }
+func (d *Device) File(ctx context.Context) error { return wait(ctx, d.files.Load(), 1) }
 
 // Bytes waits until n more bytes may be read.
-func (d *Device) Bytes(ctx context.Context, n int64) error { return wait(ctx, d.bytes, n) }
+func (d *Device) Bytes(ctx context.Context, n int64) error { return wait(ctx, d.bytes.Load(), n) }
 
 func wait(ctx context.Context, l *rate.Limiter, n int64) error {
 	if l == nil {
