@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+)
+
+// app is one run of the program.
+type app struct {
+	std    std
+	args   []string
+	cancel context.CancelCauseFunc
+	poke   chan struct{} // SIGUSR1
+	began  time.Time
+
+	flags   globals
+	out     *ui.Out
+	cfg     *config.Config
+	command string
+	started bool    // the grammar was right, a command runs
+	outcome outcome // what the command has found
+	summary ui.Summary
+	resume  string // how to go on after a signal
+}
+
+// globals are the flags of every command.
+type globals struct {
+	config, state  string
+	json           bool
+	quiet, verbose bool
+	progress       ui.When
+	color          ui.When
+	readers        int
+	limitRate      config.Size
+}
+
+func newApp(args []string, s std, cancel context.CancelCauseFunc) *app {
+	a := &app{std: s, args: args, cancel: cancel, poke: make(chan struct{}, 1), began: time.Now()}
+	a.flags.progress, a.flags.color = ui.Auto, ui.Auto
+	return a
+}
+
+// talk makes standard output ready. It is called again once the flags are
+// known.
+func (a *app) talk() {
+	a.out = ui.New(ui.Options{
+		Stdin: a.std.stdin, Stdout: a.std.stdout, Stderr: a.std.stderr,
+		StdinTTY: a.std.stdinTTY, StdoutTTY: a.std.stdoutTTY, StderrTTY: a.std.stderrTTY,
+		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: a.flags.verbose,
+		Color: a.flags.color, Progress: a.flags.progress,
+		NoColor: a.std.getenv("NO_COLOR") != "" || a.std.getenv("TERM") == "dumb",
+		Failed:  func(err error) { a.cancel(fmt.Errorf("%w: %w", errOutput, err)) },
+	})
+}
+
+// command is what a command does once its flags are read.
+type commandFunc func(ctx context.Context, args []string) (outcome, error)
+
+// do makes a cobra command of a commandFunc.
+func (a *app) do(f commandFunc) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		a.command = commandName(cmd)
+		a.summary = ui.SummaryOf(a.command)
+		a.talk()
+		if a.flags.readers < 0 {
+			return usage("--readers must not be negative")
+		}
+		cfg, err := config.Find(a.flags.config, a.std.getenv)
+		if err != nil {
+			if cmd.Name() == "version" {
+				cfg, err = &config.Config{}, nil
+			} else {
+				return configProblem(err)
+			}
+		}
+		a.cfg = cfg
+		a.outcome, err = f(cmd.Context(), args)
+		return err
+	}
+}
+
+// commandName is the path of a command without the program's name.
+func commandName(cmd *cobra.Command) string {
+	name := cmd.Name()
+	for p := cmd.Parent(); p != nil && p.HasParent(); p = p.Parent() {
+		name = p.Name() + " " + name
+	}
+	return name
+}
+
+// finish says how the run ended and returns the exit code. The summary is the
+// last line of standard output, also of a run that failed.
+func (a *app) finish(ctx context.Context, err error) int {
+	if !a.started {
+		if err == nil {
+			return exitClean // help was asked for and printed
+		}
+		a.flags.json = a.flags.json || slices.Contains(a.args, "--json")
+		a.talk()
+		if a.command == "" {
+			a.command = "mailsync"
+			for _, arg := range a.args {
+				if len(arg) > 0 && arg[0] != '-' {
+					a.command = arg
+					break
+				}
+			}
+		}
+		a.summary = ui.SummaryOf(a.command)
+		var p *ui.Problem
+		if !errors.As(err, &p) {
+			err = usage("%v", err)
+		}
+	}
+	if err == nil {
+		if w := a.out.Err(); w != nil {
+			err = fmt.Errorf("%w: %w", errOutput, w)
+		}
+	}
+	code := exitCode(ctx, a.outcome, err)
+	if cause := context.Cause(ctx); cause != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		err = cause
+	}
+	hint := ui.Hint(err)
+	if code > 128 {
+		err = context.Cause(ctx)
+		hint = a.resume
+		if hint == "" && a.started {
+			hint = "run the same command again: " + ui.Command(append([]string{"mailsync"}, a.args...)...)
+		}
+	}
+	s := &a.summary
+	s.Exit, s.Complete = code, code == exitClean || code == exitFindings
+	s.Seconds = math.Round(time.Since(a.began).Seconds()*1000) / 1000
+	if err != nil {
+		s.Error, s.Hint = ui.Oneline(err, 2000), hint
+		a.out.Problem(a.command, err, hint)
+	}
+	a.out.Record(s)
+	if code <= exitPartial && a.out.Err() != nil {
+		return exitIO // the summary itself was lost
+	}
+	return code
+}
+
+// usage is an error of grammar.
+func usage(format string, args ...any) error {
+	return &ui.Problem{What: fmt.Sprintf(format, args...), Code: exitUsage, Hint: "mailsync help lists the commands, mailsync COMMAND --help the flags"}
+}
+
+// configProblem adds what to do to an error of the configuration.
+func configProblem(err error) error {
+	p := &ui.Problem{Why: err, Code: exitConfig, Hint: "mend the file, then check it with: mailsync config check"}
+	var at *config.PositionError
+	if !errors.As(err, &at) {
+		p.Hint = "--config FILE or $MAILSYNC_CONFIG names another file; a STORE given as a path needs none"
+	}
+	return p
+}

@@ -1,0 +1,61 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
+// ValidName tells whether s can be the name of a store or an archive.
+func ValidName(s string) bool { return nameRE.MatchString(s) }
+
+func checkName(s string) error {
+	if !ValidName(s) {
+		return errors.New("a name is made of a-z, 0-9, '.', '_', '-' and begins with a letter or digit")
+	}
+	return nil
+}
+
+func (s *Store) check() error {
+	if err := checkName(s.Name); err != nil {
+		return err
+	}
+	switch {
+	case s.Path == "":
+		return errors.New("path is missing")
+	case !filepath.IsAbs(s.Path) && !IsRemote(s.Path):
+		return fmt.Errorf("path %q must be absolute", s.Path)
+	case s.Layout != "" && len(s.UsersAsGiven) > 0:
+		return errors.New("layout and users exclude each other")
+	case len(s.UsersAsGiven) > 0 && strings.TrimSpace(s.UsersAsGiven[0]) == "":
+		return errors.New("users is empty")
+	case s.Readers < 0:
+		return errors.New("readers must not be negative")
+	case s.FilesPerSec < 0:
+		return errors.New("files_per_second must not be negative")
+	}
+	return nil
+}
+
+func (a *Archive) check() error {
+	if err := checkName(a.Name); err != nil {
+		return err
+	}
+	if a.Path == "" {
+		return errors.New("path is missing")
+	}
+	if !filepath.IsAbs(a.Path) && !IsRemote(a.Path) {
+		return fmt.Errorf("path %q must be absolute", a.Path)
+	}
+	if a.Timezone != "" {
+		if _, err := time.LoadLocation(a.Timezone); err != nil {
+			return fmt.Errorf("timezone %q: %w", a.Timezone, err)
+		}
+	}
+	return nil
+}

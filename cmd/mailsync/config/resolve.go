@@ -1,0 +1,99 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Errors of a STORE or ARCHIVE on the command line.
+var (
+	// ErrNoName: no store or archive has this name.
+	ErrNoName = errors.New("not in the configuration")
+	// ErrRemote: the store lies on another host, which this version cannot reach.
+	ErrRemote = errors.New("stores on other hosts cannot be reached by this version")
+	// ErrEmptyName: the argument is empty.
+	ErrEmptyName = errors.New("empty name")
+)
+
+// IsRemote tells whether arg means "host:/path": a ':' before any '/'.
+func IsRemote(arg string) bool {
+	colon := strings.IndexByte(arg, ':')
+	slash := strings.IndexByte(arg, '/')
+	return colon >= 0 && (slash < 0 || colon < slash)
+}
+
+// IsPath tells whether arg is a path rather than a name: it has a '/', or is
+// "." or "..".
+func IsPath(arg string) bool {
+	return strings.Contains(arg, "/") || arg == "." || arg == ".."
+}
+
+// Store resolves a STORE: a name from the configuration, or a path that needs
+// none. The Name of a store by path is the path as given.
+func (c *Config) Store(arg string) (*Store, error) {
+	switch {
+	case arg == "":
+		return nil, fmt.Errorf("store: %w", ErrEmptyName)
+	case IsRemote(arg):
+		return nil, fmt.Errorf("store %s: %w", arg, ErrRemote)
+	case IsPath(arg):
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, fmt.Errorf("store %s: %w", arg, err)
+		}
+		return &Store{Name: arg, Path: abs}, nil
+	}
+	s := c.Stores[arg]
+	if s == nil {
+		return nil, fmt.Errorf("store %s: %w", arg, ErrNoName)
+	}
+	if IsRemote(s.Path) {
+		return nil, fmt.Errorf("store %s (%s): %w", arg, s.Path, ErrRemote)
+	}
+	return s, nil
+}
+
+// Archive resolves an ARCHIVE as Store does a STORE.
+func (c *Config) Archive(arg string) (*Archive, error) {
+	switch {
+	case arg == "":
+		return nil, fmt.Errorf("archive: %w", ErrEmptyName)
+	case IsRemote(arg):
+		return nil, fmt.Errorf("archive %s: %w", arg, ErrRemote)
+	case IsPath(arg):
+		abs, err := filepath.Abs(arg)
+		if err != nil {
+			return nil, fmt.Errorf("archive %s: %w", arg, err)
+		}
+		return &Archive{Name: arg, Path: abs}, nil
+	}
+	a := c.Archives[arg]
+	if a == nil {
+		return nil, fmt.Errorf("archive %s: %w", arg, ErrNoName)
+	}
+	if IsRemote(a.Path) {
+		return nil, fmt.Errorf("archive %s (%s): %w", arg, a.Path, ErrRemote)
+	}
+	return a, nil
+}
+
+// StoreNames lists the configured stores, sorted.
+func (c *Config) StoreNames() []string { return sortedKeys(c.Stores) }
+
+// ArchiveNames lists the configured archives, sorted.
+func (c *Config) ArchiveNames() []string { return sortedKeys(c.Archives) }
+
+// WithRole lists the stores of one role, sorted by name.
+func (c *Config) WithRole(r Role) []*Store {
+	var list []*Store
+	for _, s := range c.Stores {
+		if s.Role == r {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b *Store) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}

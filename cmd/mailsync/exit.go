@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+)
+
+// The exit codes. docs/exit-codes.md is their reference; the numbers from 64
+// on are those of sysexits.h.
+const (
+	exitClean       = 0
+	exitFindings    = 1
+	exitPartial     = 3
+	exitUsage       = 64
+	exitData        = 65
+	exitNoInput     = 66
+	exitUnavailable = 69
+	exitSoftware    = 70
+	exitCantCreate  = 73
+	exitIO          = 74
+	exitTempFail    = 75
+	exitNoPerm      = 77
+	exitConfig      = 78
+)
+
+// outcome is what a command has to say when it did not fail.
+type outcome struct {
+	findings bool // damage, a difference, an open item
+	partial  bool // something could not be read, reached or applied
+}
+
+// errOutput is the cause of a run whose standard output takes no more.
+var errOutput = errors.New("standard output cannot be written")
+
+// exitCode is the one switch from what happened to an exit code. Precedence:
+// signal, failure, partial, findings, clean.
+func exitCode(ctx context.Context, o outcome, err error) int {
+	var sig *signalError
+	if errors.As(context.Cause(ctx), &sig) || errors.As(err, &sig) {
+		return 128 + int(sig.sig)
+	}
+	if err == nil {
+		// A cancelled run is never a success, whatever it has found.
+		err = context.Cause(ctx)
+	}
+	switch {
+	case err != nil:
+		return errorCode(err)
+	case o.partial:
+		return exitPartial
+	case o.findings:
+		return exitFindings
+	}
+	return exitClean
+}
+
+// errorCode maps an error to its code: what the command said itself, then the
+// sentinels of the rooms, then what the kernel said.
+func errorCode(err error) int {
+	var p *ui.Problem
+	if errors.As(err, &p) && p.Code != 0 {
+		return p.Code
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.is) {
+			return c.code
+		}
+	}
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return exitIO
+	}
+	return exitSoftware
+}
+
+// codes is searched in order.
+var codes = []struct {
+	is   error
+	code int
+}{
+	{errOutput, exitIO},
+	{config.ErrConfig, exitConfig},
+	{config.ErrRemote, exitUnavailable},
+	{config.ErrNoName, exitNoInput},
+	{config.ErrEmptyName, exitUsage},
+	{config.ErrValue, exitUsage},
+	{ui.ErrNotAsked, exitNoPerm},
+	{fs.ErrPermission, exitNoPerm},
+	{fs.ErrNotExist, exitNoInput},
+}

@@ -1,0 +1,116 @@
+// Command mailsync proves what a mail store holds, says exactly what differs
+// between its replicas, and puts back what is missing, without ever losing,
+// doubling or altering a message.
+//
+// This package is the operator's face: one short file a command, flags in,
+// findings out, exit codes. It owns the terminal and chooses whether a store
+// is looked at on disk or taken from its record; nobody else does. Whatever
+// loops over data lives in the library packages.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], std{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
+		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		getenv:    os.Getenv,
+		uid:       os.Geteuid(),
+	}))
+}
+
+// std is what a process is born with.
+type std struct {
+	stdin                          io.Reader
+	stdout, stderr                 io.Writer
+	stdinTTY, stdoutTTY, stderrTTY bool
+	getenv                         func(string) string
+	uid                            int
+}
+
+// run is the whole program; it returns the exit code.
+func run(args []string, s std) int {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	a := newApp(args, s, cancel)
+	stop := a.signals(cancel)
+	defer stop()
+
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	return a.finish(ctx, err)
+}
+
+// signalError is the cause of a run that a signal ended.
+type signalError struct{ sig syscall.Signal }
+
+func (e *signalError) Error() string {
+	switch e.sig {
+	case syscall.SIGINT:
+		return "ended by SIGINT"
+	case syscall.SIGTERM:
+		return "ended by SIGTERM"
+	case syscall.SIGHUP:
+		return "ended by SIGHUP"
+	}
+	return "ended by signal " + e.sig.String()
+}
+
+// signals makes the first SIGINT, SIGTERM or SIGHUP end the run in order: what
+// is under way is finished or given up, the journal is whole, the way to
+// resume is printed. A second one ends the process at once, which costs no
+// mail either. SIGUSR1 asks where the run is. SIGPIPE is taken so that a
+// reader that goes away ends a restore in order instead of killing it.
+func (a *app) signals(cancel context.CancelCauseFunc) (stop func()) {
+	ch := make(chan os.Signal, 4)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		// nohup(1) and shells without job control ignore these on purpose.
+		if !signal.Ignored(s) {
+			signal.Notify(ch, s)
+		}
+	}
+	signal.Notify(ch, syscall.SIGUSR1)
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	done := make(chan struct{})
+	go func() {
+		var ended atomic.Bool
+		for {
+			select {
+			case <-done:
+				return
+			case s := <-ch:
+				sig, ok := s.(syscall.Signal)
+				switch {
+				case !ok:
+				case sig == syscall.SIGUSR1:
+					select {
+					case a.poke <- struct{}{}:
+					default: // one answer is under way
+					}
+				case ended.Swap(true):
+					os.Exit(128 + int(sig))
+				default:
+					cancel(&signalError{sig})
+				}
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(ch)
+		signal.Stop(pipe)
+		close(done)
+	}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+)
+
+const (
+	groupLook    = "look"
+	groupRepair  = "repair"
+	groupArchive = "archive"
+	groupOther   = "other"
+)
+
+// root builds the command line. Everything that a command keeps lives in a.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mailsync",
+		Short: "prove what a mail store holds, and put back what is missing",
+		Long: `mailsync proves what a Maildir store holds, says exactly what differs between
+its replicas, and puts back what is missing, without ever losing, doubling or
+altering a message.
+
+STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return usage("a command is missing")
+		},
+	}
+	root.SetOut(a.std.stdout)
+	root.SetErr(a.std.stderr)
+	f := root.PersistentFlags()
+	f.StringVar(&a.flags.config, "config", "", "configuration `FILE` (else $MAILSYNC_CONFIG, /etc/mailsync/mailsync.toml)")
+	f.StringVar(&a.flags.state, "state", "", "state directory `DIR` (else config, $MAILSYNC_STATE, /var/lib/mailsync)")
+	f.BoolVar(&a.flags.json, "json", false, "results as JSON lines on standard output")
+	f.BoolVarP(&a.flags.quiet, "quiet", "q", false, "only findings and errors")
+	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "more detail")
+	f.Var(&a.flags.progress, "progress", "progress on standard error")
+	f.Var(&a.flags.color, "color", "colours")
+	f.IntVar(&a.flags.readers, "readers", 0, "concurrent readers a device (`N`; default: as the device says)")
+	f.Var(&a.flags.limitRate, "limit-rate", "read at most this much a second, as in 200M/s")
+	root.AddGroup(
+		&cobra.Group{ID: groupLook, Title: "Look (nothing is written into a store):"},
+		&cobra.Group{ID: groupRepair, Title: "Put back:"},
+		&cobra.Group{ID: groupArchive, Title: "Fill the gap from the gateway's archive:"},
+		&cobra.Group{ID: groupOther, Title: "The record and the configuration:"},
+	)
+	root.SetHelpCommandGroupID(groupOther)
+	root.SetCompletionCommandGroupID(groupOther)
+	for _, c := range []struct {
+		group string
+		cmd   *cobra.Command
+	}{
+		{groupOther, a.configCommand()},
+		{groupOther, a.versionCommand()},
+	} {
+		c.cmd.GroupID = c.group
+		root.AddCommand(c.cmd)
+	}
+	return root
+}
+
+// unknownCommand names what was probably meant.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return usage("unknown command %q; did you mean %q?", word, near[0])
+	}
+	return usage("unknown command %q", word)
+}
+
+// family is a command that only holds others.
+func family(use, short string, subs ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{
+		Use: use, Short: short, Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return usage("%s needs one of its commands: mailsync %s --help lists them", use, use)
+		},
+	}
+	c.AddCommand(subs...)
+	return c
+}

@@ -1,0 +1,55 @@
+package ui
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ErrNotAsked reports that there is no terminal to ask at.
+var ErrNotAsked = errors.New("there is no terminal to ask at")
+
+// Ask puts a question and returns the answer without spaces around it, in
+// lower case. It returns the cause when ctx ends first.
+func (o *Out) Ask(ctx context.Context, question string) (string, error) {
+	if !o.Interactive() {
+		return "", ErrNotAsked
+	}
+	o.mu.Lock()
+	o.bar.clear()
+	_, _ = fmt.Fprint(o.opt.Stderr, question+" ")
+	o.mu.Unlock()
+	type answer struct {
+		text string
+		err  error
+	}
+	// The reader outlives a cancelled question: a terminal cannot be unread,
+	// and the process is about to end.
+	got := make(chan answer, 1)
+	go func() {
+		text, err := bufio.NewReader(o.opt.Stdin).ReadString('\n')
+		if errors.Is(err, io.EOF) && text != "" {
+			err = nil
+		}
+		got <- answer{strings.ToLower(strings.TrimSpace(text)), err}
+	}()
+	select {
+	case <-ctx.Done():
+		o.stderr("")
+		return "", context.Cause(ctx)
+	case a := <-got:
+		if errors.Is(a.err, io.EOF) {
+			return "", ErrNotAsked
+		}
+		return a.text, a.err
+	}
+}
+
+// Confirm asks a question that only "yes" or "y" answers with true.
+func (o *Out) Confirm(ctx context.Context, question string) (bool, error) {
+	a, err := o.Ask(ctx, question+" [y/N]")
+	return a == "y" || a == "yes", err
+}

@@ -1,0 +1,223 @@
+package ui
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Options says how to talk.
+type Options struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// What is a terminal; the caller asks the kernel.
+	StdinTTY, StdoutTTY, StderrTTY bool
+
+	JSON, Quiet, Verbose bool
+	Color, Progress      When
+	NoColor              bool // $NO_COLOR is set, or $TERM is "dumb"
+	// Failed is called once, with the first error of standard output: nobody
+	// reads the results any more.
+	Failed func(error)
+}
+
+// Out is standard output and standard error. Its methods may be called by
+// several goroutines; a line is written whole or not at all.
+type Out struct {
+	opt Options
+	// Style is for standard output, ErrStyle for standard error.
+	Style, ErrStyle Style
+
+	mu     sync.Mutex
+	buf    bytes.Buffer
+	enc    *json.Encoder
+	failed error
+	bar    bar // drawn on standard error; cleared before anything else is printed
+}
+
+// New makes an Out.
+func New(opt Options) *Out {
+	colour := func(tty bool) Style {
+		switch opt.Color {
+		case Always:
+			return Style{on: true}
+		case Never:
+			return Style{}
+		}
+		return Style{on: tty && !opt.NoColor}
+	}
+	o := &Out{opt: opt, Style: colour(opt.StdoutTTY), ErrStyle: colour(opt.StderrTTY)}
+	o.enc = json.NewEncoder(&o.buf)
+	o.enc.SetEscapeHTML(false)
+	return o
+}
+
+// JSON tells whether results are JSON lines.
+func (o *Out) JSON() bool { return o.opt.JSON }
+
+// Quiet tells whether only findings and errors are wanted.
+func (o *Out) Quiet() bool { return o.opt.Quiet }
+
+// Verbose tells whether more is wanted.
+func (o *Out) Verbose() bool { return o.opt.Verbose }
+
+// Interactive tells whether a person can be asked.
+func (o *Out) Interactive() bool { return o.opt.StdinTTY && o.opt.StderrTTY && !o.opt.JSON }
+
+// Record writes one JSON object as a line. Without --json it does nothing.
+func (o *Out) Record(v any) {
+	if !o.opt.JSON {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Reset()
+	if err := o.enc.Encode(v); err != nil {
+		// Only a value that JSON cannot express fails, which is a bug.
+		o.fail(fmt.Errorf("encode %T: %w", v, err))
+		return
+	}
+	o.write(harmless(o.buf.Bytes()))
+}
+
+// harmless rewrites the characters that JSON allows unescaped and a terminal
+// acts upon or hides (DEL, C1 controls, bidirectional and invisible ones).
+func harmless(line []byte) []byte {
+	bad := false
+	for _, c := range line {
+		if c >= 0x7f {
+			bad = true
+			break
+		}
+	}
+	if !bad {
+		return line
+	}
+	out := make([]byte, 0, len(line)+16)
+	for i := 0; i < len(line); {
+		r, n := utf8.DecodeRune(line[i:])
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out = append(out, line[i:i+n]...)
+		case r <= 0xffff:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		default:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		}
+		i += n
+	}
+	return out
+}
+
+// Print writes a line of results for people, also with --quiet. With --json
+// it does nothing. The text must be escaped already.
+func (o *Out) Print(line string) {
+	if o.opt.JSON {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bar.clear()
+	o.write([]byte(line + "\n"))
+}
+
+// Say writes a line that explains or sums up; --quiet and --json silence it.
+func (o *Out) Say(format string, args ...any) {
+	if o.opt.Quiet {
+		return
+	}
+	o.Print(fmt.Sprintf(format, args...))
+}
+
+// Detail writes a line that only --verbose asks for.
+func (o *Out) Detail(format string, args ...any) {
+	if o.opt.Verbose {
+		o.Print(fmt.Sprintf(format, args...))
+	}
+}
+
+// Table writes a table; --quiet and --json silence it.
+func (o *Out) Table(t Table) {
+	if o.opt.Quiet || o.opt.JSON {
+		return
+	}
+	for _, l := range t.Lines(o.Style) {
+		o.Print(l)
+	}
+}
+
+// Raw writes bytes to standard output as they are: exports.
+func (o *Out) Raw(p []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bar.clear()
+	o.write(p)
+}
+
+// Note writes a line to standard error; --quiet silences it.
+func (o *Out) Note(format string, args ...any) {
+	if !o.opt.Quiet {
+		o.stderr(fmt.Sprintf(format, args...))
+	}
+}
+
+// Warn writes a warning to standard error, also with --quiet.
+func (o *Out) Warn(format string, args ...any) {
+	o.stderr(o.ErrStyle.Yellow("warning: ") + fmt.Sprintf(format, args...))
+}
+
+// Problem writes an error and its hint to standard error.
+func (o *Out) Problem(command string, err error, hint string) {
+	o.stderr(o.ErrStyle.Red("mailsync "+command+": ") + errorText(err))
+	if hint != "" {
+		for _, l := range strings.Split(hint, "\n") {
+			o.stderr("  " + o.ErrStyle.Dim("hint: ") + EscapeText(l))
+		}
+	}
+}
+
+func errorText(err error) string {
+	const limit = 4000
+	return Oneline(err, limit)
+}
+
+func (o *Out) stderr(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.bar.clear()
+	// Nothing can be done about a standard error that takes no more.
+	_, _ = io.WriteString(o.opt.Stderr, line+"\n")
+}
+
+// Err returns the first error of standard output.
+func (o *Out) Err() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
+}
+
+// write writes whole lines. o.mu is held.
+func (o *Out) write(p []byte) {
+	if o.failed != nil {
+		return
+	}
+	if _, err := o.opt.Stdout.Write(p); err != nil {
+		o.fail(err)
+	}
+}
+
+func (o *Out) fail(err error) {
+	if o.failed != nil {
+		return
+	}
+	o.failed = err
+	if o.opt.Failed != nil {
+		o.opt.Failed(err)
+	}
+}

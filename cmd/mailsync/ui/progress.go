@@ -1,0 +1,161 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// Snapshot is where a run is. It is taken by a ticker, never per message.
+type Snapshot struct {
+	Stage    string // what is being done: "reading", "structure", "applying"
+	Done     int64  // of Total; what is counted is Unit
+	Total    int64  // 0 = not known
+	Unit     string // "message", "mailbox"
+	Bytes    int64  // read or written so far
+	Found    int64  // findings so far
+	FoundAs  string // "finding", "difference"
+	Throttle string // why it is slower than it could be, "" = it is not
+}
+
+// Plain writes a snapshot as one line for a log.
+func (s Snapshot) Plain(elapsed time.Duration) string {
+	var b strings.Builder
+	b.WriteString(Escape(s.Stage))
+	b.WriteString(": ")
+	if s.Total > 0 {
+		fmt.Fprintf(&b, "%s of %s", Count(s.Done), Plural(s.Total, s.Unit))
+	} else {
+		b.WriteString(Plural(s.Done, s.Unit))
+	}
+	if s.Bytes > 0 {
+		fmt.Fprintf(&b, ", %s", Bytes(s.Bytes))
+		if sec := elapsed.Seconds(); sec >= 1 {
+			fmt.Fprintf(&b, " (%s/s)", Bytes(int64(float64(s.Bytes)/sec)))
+		}
+	}
+	if s.Found > 0 {
+		fmt.Fprintf(&b, ", %s", Plural(s.Found, s.FoundAs))
+	}
+	fmt.Fprintf(&b, ", %s", Duration(elapsed))
+	if s.Total > 0 && s.Done > 0 && s.Done < s.Total {
+		left := time.Duration(float64(elapsed) / float64(s.Done) * float64(s.Total-s.Done))
+		fmt.Fprintf(&b, ", about %s left", Duration(left))
+	}
+	if s.Throttle != "" {
+		fmt.Fprintf(&b, ", %s", Escape(s.Throttle))
+	}
+	return b.String()
+}
+
+// Between ticks of the bar, and between plain lines.
+const (
+	barEvery  = 200 * time.Millisecond
+	lineEvery = 30 * time.Second
+)
+
+// bar is what is drawn on a terminal. Its methods are called with Out.mu held.
+type bar struct {
+	p     *progressbar.ProgressBar
+	total int64
+	drawn bool
+}
+
+func (b *bar) draw(w io.Writer, s Snapshot) {
+	total := s.Total
+	if total <= 0 {
+		total = -1
+	}
+	if b.p == nil || b.total != total {
+		b.clear()
+		b.total = total
+		b.p = progressbar.NewOptions64(total,
+			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetWidth(24),
+			progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(true),
+			progressbar.OptionSetElapsedTime(true),
+			progressbar.OptionSpinnerType(14),
+			progressbar.OptionClearOnFinish(),
+			progressbar.OptionUseANSICodes(false),
+		)
+	}
+	text := Escape(s.Stage)
+	if s.Bytes > 0 {
+		text += " " + Bytes(s.Bytes)
+	}
+	if s.Found > 0 {
+		text += ", " + Plural(s.Found, s.FoundAs)
+	}
+	if s.Throttle != "" {
+		text += " (" + Escape(s.Throttle) + ")"
+	}
+	b.p.Describe(text)
+	done := s.Done
+	if total > 0 {
+		// At its end the bar would finish and stay; the run says when it ends.
+		done = min(done, total-1)
+	}
+	_ = b.p.Set64(done)
+	b.drawn = true
+}
+
+func (b *bar) clear() {
+	if b.drawn {
+		_ = b.p.Clear()
+		b.drawn = false
+	}
+}
+
+// Progress shows where a run is until stop is called: a bar on a terminal, a
+// plain line every 30 s elsewhere, and a plain line whenever poke receives
+// (the operator sent SIGUSR1). look is called from one goroutine.
+func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Snapshot) (stop func()) {
+	drawBar := o.opt.Progress == Always || o.opt.Progress != Never && o.opt.StderrTTY && !o.opt.Quiet
+	lines := o.opt.Progress != Never && !o.opt.Quiet
+	every := lineEvery
+	if drawBar {
+		every = barEvery
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		began := time.Now()
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-poke:
+				o.stderr(look().Plain(time.Since(began)))
+			case <-tick.C:
+				switch {
+				case drawBar:
+					s := look()
+					o.mu.Lock()
+					o.bar.draw(o.opt.Stderr, s)
+					o.mu.Unlock()
+				case lines:
+					o.stderr(look().Plain(time.Since(began)))
+				}
+			}
+		}
+	})
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			cancel()
+			wg.Wait()
+			o.mu.Lock()
+			o.bar.clear()
+			o.bar = bar{}
+			o.mu.Unlock()
+		})
+	}
+}

@@ -1,0 +1,181 @@
+package ui
+
+import (
+	"encoding/base64"
+	"time"
+	"unicode/utf8"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/restore"
+)
+
+// Head begins every JSON line.
+type Head struct {
+	V    int    `json:"v"`
+	Type string `json:"type"`
+}
+
+func head(t string) Head { return Head{V: 1, Type: t} }
+
+// Path is a file's path in JSON: as text where it is UTF-8, else as base64
+// under another key.
+type Path struct {
+	File    *string `json:"file,omitempty"`
+	FileB64 string  `json:"file_b64,omitempty"`
+}
+
+// PathOf makes a Path of raw bytes.
+func PathOf(file string) Path {
+	if utf8.ValidString(file) {
+		return Path{File: &file}
+	}
+	return Path{FileB64: base64.StdEncoding.EncodeToString([]byte(file))}
+}
+
+// RawMailbox accompanies a mailbox' name that is not UTF-8.
+func rawName(s string) string {
+	if utf8.ValidString(s) {
+		return ""
+	}
+	return base64.StdEncoding.EncodeToString([]byte(s))
+}
+
+// Finding is the line of one finding.
+type Finding struct {
+	Head
+	Store      string `json:"store"`
+	Mailbox    string `json:"mailbox"`
+	MailboxB64 string `json:"mailbox_b64,omitempty"` // where the name is not UTF-8
+	Folder     string `json:"folder"`
+	Path
+	Kind      manifest.Kind      `json:"kind"`
+	Certainty manifest.Certainty `json:"certainty"`
+	Detail    string             `json:"detail"`
+}
+
+// FindingOf makes the line of a finding.
+func FindingOf(f *manifest.Finding) Finding {
+	return Finding{
+		Head: head("finding"), Store: f.Store, Mailbox: f.Mailbox, MailboxB64: rawName(f.Mailbox), Folder: f.Folder,
+		Path: PathOf(f.File), Kind: f.Kind, Certainty: f.Certainty, Detail: f.Detail,
+	}
+}
+
+// Copy is one store's side of a difference.
+type Copy struct {
+	Path
+	Digest   manifest.Digest `json:"digest"`
+	Size     int64           `json:"size"`
+	Flags    string          `json:"flags"`
+	Keywords []string        `json:"keywords"`
+	UID      uint32          `json:"uid"`
+	Date     time.Time       `json:"date"`
+}
+
+// unknownCopy is a copy that could not be looked at.
+type unknownCopy struct {
+	Unknown string `json:"unknown"`
+}
+
+// Difference is the line of one difference.
+type Difference struct {
+	Head
+	Mailbox    string         `json:"mailbox"`
+	MailboxB64 string         `json:"mailbox_b64,omitempty"`
+	Folder     string         `json:"folder"`
+	Kind       compare.Kind   `json:"kind"`
+	Copies     map[string]any `json:"copies"` // store → null, Copy or unknownCopy
+	Good       []string       `json:"good"`
+	Reason     string         `json:"reason"`
+	Messages   *int64         `json:"messages,omitempty"`
+}
+
+// DifferenceOf makes the line of a difference between the named stores.
+func DifferenceOf(d *compare.Difference, stores []string) Difference {
+	l := Difference{
+		Head: head("difference"), Mailbox: d.Mailbox, MailboxB64: rawName(d.Mailbox), Folder: d.Folder,
+		Kind: d.Kind, Copies: make(map[string]any, len(stores)), Good: make([]string, 0, len(d.Good)), Reason: d.Reason,
+	}
+	for i, name := range stores {
+		l.Copies[name] = nil
+		if i >= len(d.Copies) {
+			continue
+		}
+		switch c := d.Copies[i]; {
+		case c.Unknown != "":
+			l.Copies[name] = unknownCopy{c.Unknown}
+		case c.Entry != nil:
+			l.Copies[name] = copyOf(c.Entry)
+		}
+	}
+	for _, g := range d.Good {
+		l.Good = append(l.Good, stores[g])
+	}
+	if d.Kind == compare.FolderMissing || d.Kind == compare.MailboxMissing {
+		l.Messages = &d.Messages
+	}
+	return l
+}
+
+func copyOf(e *manifest.Entry) Copy {
+	c := Copy{
+		Path: PathOf(e.File()), Digest: e.Digest, Size: e.Size, Flags: e.Flags,
+		Keywords: e.Keywords, UID: e.UID, Date: e.Date(),
+	}
+	if c.Keywords == nil {
+		c.Keywords = []string{}
+	}
+	return c
+}
+
+// Action is the line of one action.
+type Action struct {
+	Head
+	Op         restore.Op `json:"op"`
+	Mailbox    string     `json:"mailbox"`
+	MailboxB64 string     `json:"mailbox_b64,omitempty"`
+	Folder     string     `json:"folder"`
+	Path
+	Digest manifest.Digest `json:"digest"`
+	From   string          `json:"from"`
+	State  restore.State   `json:"state"`
+	Detail string          `json:"detail"`
+}
+
+// ActionOf makes the line of an action.
+func ActionOf(a *restore.Action) Action {
+	g := a.Post
+	if len(g.Name) == 0 {
+		g = a.Pre
+	}
+	file := ""
+	if len(g.Name) > 0 {
+		file = string(g.Name)
+		if g.Sub != 0 {
+			file = g.Sub.String() + "/" + file
+		}
+	}
+	return Action{
+		Head: head("action"), Op: a.Op, Mailbox: a.Ref.Mailbox, MailboxB64: rawName(a.Ref.Mailbox), Folder: a.Ref.Folder,
+		Path: PathOf(file), Digest: g.Digest, From: a.From, State: a.State, Detail: a.Detail,
+	}
+}
+
+// Summary is the last line of every run.
+type Summary struct {
+	Head
+	Command  string           `json:"command"`
+	Run      string           `json:"run"`
+	Complete bool             `json:"complete"`
+	Exit     int              `json:"exit"`
+	Seconds  float64          `json:"seconds"`
+	Counts   map[string]int64 `json:"counts"`
+	Error    string           `json:"error,omitempty"`
+	Hint     string           `json:"hint,omitempty"`
+}
+
+// SummaryOf fills the head of a summary.
+func SummaryOf(command string) Summary {
+	return Summary{Head: head("summary"), Command: command, Counts: map[string]int64{}}
+}
