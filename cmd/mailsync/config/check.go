@@ -36,6 +36,10 @@ func (s *Store) check() error {
 		return errors.New("users is empty")
 	case s.Readers < 0:
 		return errors.New("readers must not be negative")
+	case s.LimitRate < 0:
+		return errors.New("limit_rate must not be negative")
+	case s.Breaker < 0 || s.Breaker > 1:
+		return errors.New("breaker must lie between 0 and 1")
 	case s.FilesPerSec < 0:
 		return errors.New("files_per_second must not be negative")
 	}

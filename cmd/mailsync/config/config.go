@@ -117,8 +117,8 @@ func Parse(file string, data []byte) (*Config, error) {
 			return nil, tableError(file, data, "archives", name, errors.New("a store has the same name"))
 		}
 	}
-	if c.Readers < 0 {
-		return nil, fmt.Errorf("%w: %s: readers must not be negative", ErrConfig, file)
+	if c.Readers < 0 || c.LimitRate < 0 || c.Breaker < 0 || c.Breaker > 1 {
+		return nil, fmt.Errorf("%w: %s: readers and limit_rate must not be negative, breaker must lie between 0 and 1", ErrConfig, file)
 	}
 	return c, nil
 }

@@ -25,11 +25,14 @@ func ParseSize(s string) (Size, error) {
 	t := strings.TrimSpace(s)
 	t = strings.TrimSuffix(t, "/s")
 	t = strings.TrimSuffix(t, "B")
-	i := strings.LastIndexAny(t, "0123456789.") + 1
+	i := 0
+	for i < len(t) && (t[i] >= '0' && t[i] <= '9' || t[i] == '.') {
+		i++
+	}
 	number, unit := t[:i], strings.TrimSpace(t[i:])
 	factor, ok := units[unit]
 	v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-	if !ok || err != nil || v < 0 || math.IsInf(v, 0) || v*factor > math.MaxInt64/2 {
+	if !ok || err != nil || v*factor > math.MaxInt64/2 {
 		return 0, fmt.Errorf("size %q %w: write a number and k, M, G or Ki, Mi, Gi, as in 200M/s", s, ErrValue)
 	}
 	return Size(v * factor), nil
@@ -66,7 +69,7 @@ func ParseShare(s string) (Share, error) {
 	div := 1.0
 	if a, b, ok := strings.Cut(t, "/"); ok {
 		d, err := strconv.ParseFloat(strings.TrimSpace(b), 64)
-		if err != nil || d <= 0 {
+		if err != nil || !(d > 0) || math.IsInf(d, 0) {
 			return 0, bad
 		}
 		t, div = strings.TrimSpace(a), d

@@ -11,38 +11,41 @@ import (
 )
 
 // Role is what a store is to the others.
-type Role string
+type Role struct{ word string }
 
 // The roles; the zero value says nothing.
-const (
-	Primary Role = "primary"
-	Spare   Role = "spare"
-	Backup  Role = "backup"
+var (
+	Primary = Role{"primary"}
+	Spare   = Role{"spare"}
+	Backup  = Role{"backup"}
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (r *Role) UnmarshalText(text []byte) error {
-	switch v := Role(text); v {
-	case "", Primary, Spare, Backup:
+	switch v := (Role{string(text)}); v {
+	case Role{}, Primary, Spare, Backup:
 		*r = v
 		return nil
 	}
 	return fmt.Errorf("role %q is none of primary, spare, backup", text)
 }
 
+// String returns the word in the configuration.
+func (r Role) String() string { return r.word }
+
 // Folders is how folders lie below a mailbox' root.
-type Folders string
+type Folders struct{ word string }
 
 // The layouts of folders; the zero value is MaildirPP.
-const (
-	MaildirPP Folders = "maildir++" // directories ".A.B" of the root
-	FS        Folders = "fs"        // nested directories (Dovecot's LAYOUT=fs)
+var (
+	MaildirPP = Folders{"maildir++"} // directories ".A.B" of the root
+	FS        = Folders{"fs"}        // nested directories (Dovecot's LAYOUT=fs)
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (f *Folders) UnmarshalText(text []byte) error {
-	switch v := Folders(text); v {
-	case "", MaildirPP, FS:
+	switch v := (Folders{string(text)}); v {
+	case Folders{}, MaildirPP, FS:
 		*f = v
 		return nil
 	}
@@ -51,18 +54,18 @@ func (f *Folders) UnmarshalText(text []byte) error {
 
 // Altered is what a stored copy with the archived message's identity and
 // another body means.
-type Altered string
+type Altered struct{ word string }
 
 // The meanings; the zero value is AlteredAmbiguous.
-const (
-	AlteredAmbiguous Altered = "ambiguous"
-	AlteredPresent   Altered = "present"
+var (
+	AlteredAmbiguous = Altered{"ambiguous"}
+	AlteredPresent   = Altered{"present"}
 )
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (a *Altered) UnmarshalText(text []byte) error {
-	switch v := Altered(text); v {
-	case "", AlteredAmbiguous, AlteredPresent:
+	switch v := (Altered{string(text)}); v {
+	case Altered{}, AlteredAmbiguous, AlteredPresent:
 		*a = v
 		return nil
 	}
