@@ -72,6 +72,7 @@ type Entry struct {
 	Opaque   bool // encrypted by the server (mail_crypt): content cannot be compared across stores
 	Status   Status
 	Damage   Kind   // with Suspect and Damaged: the finding
+	Good     bool   // with Damaged: Digest was recorded while the message was sound; without it, Digest is what the damaged file holds
 	Checked  int64  // unix seconds of the last complete read; 0 = never
 	Detail   string // never stored: why Damage was found, for a person; without message text
 }
