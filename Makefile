@@ -1,0 +1,65 @@
+# make help lists the targets. GOFLAGS, PREFIX, FUZZTIME and SUITE may be set.
+
+GO       ?= go
+FUZZTIME ?= 30s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS   = -s -w -X main.version=$(VERSION)
+BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+.PHONY: all build build-arm64 test race demo bench e2e powerfail fuzz lint fmt clean help
+
+all: build
+
+## build: a static binary at bin/mailsync
+build:
+	$(BUILD) -o bin/mailsync ./cmd/mailsync
+
+## build-arm64: the same for another machine, at bin/mailsync-arm64
+build-arm64:
+	GOOS=linux GOARCH=arm64 $(BUILD) -o bin/mailsync-arm64 ./cmd/mailsync
+
+## test: everything that needs no root and no server
+test:
+	$(GO) test -shuffle=on ./...
+
+## race: the same under the race detector (needs a C compiler)
+race:
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+
+## demo: the main job end to end on an embedded sample; no config, no root, no server
+demo: build
+	$(GO) run ./cmd/demo -bin bin/mailsync
+
+## bench: speed and memory beside other tools (minutes; needs some of them installed)
+bench: build
+	$(GO) run ./cmd/internal/bench -bin bin/mailsync
+
+## e2e: beside a real Dovecot (root; installs nothing itself)
+e2e: build
+	$(GO) test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/...
+
+## powerfail: power cuts on real file systems (root, loop devices)
+powerfail: build
+	$(GO) test -count=1 -timeout 60m -tags powerfail ./cmd/internal/powerfail/...
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	./.ci/fuzz $(FUZZTIME)
+
+## lint: format, vet, staticcheck
+lint:
+	@test -z "$$($(GO) tool gofumpt -l .)" || { echo 'not formatted (make fmt):'; $(GO) tool gofumpt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+## fmt: format the code
+fmt:
+	$(GO) tool gofumpt -w .
+
+## clean: remove what was built
+clean:
+	rm -rf bin dist
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
