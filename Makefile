@@ -40,7 +40,7 @@ e2e: build
 
 ## powerfail: power cuts on real file systems (root, loop devices)
 powerfail: build
-	$(GO) test -count=1 -timeout 60m -tags powerfail ./cmd/internal/powerfail/...
+	$(GO) test -count=1 -timeout 60m $(if $(SHORT),-short) -tags powerfail ./cmd/internal/powerfail/...
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

@@ -66,6 +66,7 @@ STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
 
 // unknownCommand names what was probably meant.
 func unknownCommand(cmd *cobra.Command, word string) error {
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		return usage("unknown command %q; did you mean %q?", word, near[0])
 	}

@@ -61,11 +61,14 @@ type Store struct {
 // Archive is one [archives.NAME].
 type Archive struct {
 	Path       string  `toml:"path"`
-	Timezone   string  `toml:"timezone"`         // of mbox "From " dates without a zone
-	ReceivedBy Words   `toml:"received_by"`      // hosts whose "Received ... for" is an envelope
-	Altered    Altered `toml:"altered"`          // what a copy with another body means
-	Recipient  string  `toml:"recipient"`        // pattern: the recipient's address in a file's path
-	Headers    Words   `toml:"envelope_headers"` // fields that carry the envelope's recipients, most trusted first
+	Timezone   string  `toml:"timezone"`    // of mbox "From " dates without a zone
+	Header     Words   `toml:"header"`      // fields that carry the envelope's recipients
+	Sender     Words   `toml:"sender"`      // fields that carry the envelope's sender
+	ReceivedBy Words   `toml:"received_by"` // hosts whose "Received ... for" is an envelope
+	Own        Words   `toml:"own"`         // the archive's own addresses, in no envelope
+	Pattern    string  `toml:"pattern"`     // recipient and date in a file's path
+	Variant    string  `toml:"variant"`     // of the mbox files: mboxo, mboxrd, mboxcl, mboxcl2
+	Altered    Altered `toml:"altered"`     // what a copy with another body means
 
 	Name string `toml:"-"`
 }
