@@ -2,66 +2,11 @@ package manifest
 
 import (
 	"context"
-	"errors"
-	"io"
 	"iter"
 	"time"
 
 	"mailsync/manifest/durable"
 )
-
-// Errors of manifests and repositories.
-var (
-	ErrNewer     = durable.ErrNewer
-	ErrCorrupt   = durable.ErrCorrupt // of any byte, length or order
-	ErrTruncated = errors.New("truncated")
-	ErrLimit     = errors.New("over a limit of the format")
-	ErrOrder     = errors.New("out of order")
-	ErrNoRecord  = errors.New("no record of this store")
-	ErrNoMailbox = errors.New("no record of this mailbox")
-	ErrLocked    = durable.ErrLocked
-	ErrReadOnly  = errors.New("opened for reading only")
-	ErrOther     = errors.New("another file system lies under the store's path than was recorded")
-)
-
-// Writer writes the manifest file of one mailbox.
-type Writer struct{}
-
-// NewWriter starts a manifest; mb is its header and is complete but for the sums.
-func NewWriter(w io.Writer, mb *Mailbox) (*Writer, error) { panic("unfinished") }
-
-// Add appends an entry. Entries come strictly ascending by Entry.Compare.
-func (w *Writer) Add(e *Entry) error { panic("unfinished") }
-
-// Absent appends an absence, after the last Add, ascending like entries.
-func (w *Writer) Absent(a *Absence) error { panic("unfinished") }
-
-// Close writes the trailer and fills mb's sums. It does not close the io.Writer.
-func (w *Writer) Close() error { panic("unfinished") }
-
-// Reader reads the manifest file of one mailbox.
-type Reader struct{}
-
-// NewReader reads and checks the header.
-func NewReader(r io.Reader) (*Reader, error) { panic("unfinished") }
-
-// Mailbox returns the header. Its sums are valid from the start, and proven
-// once Entries and Absences have ended without error.
-func (r *Reader) Mailbox() *Mailbox { panic("unfinished") }
-
-// Entries yields the entries in order, once. Each block is checked before its
-// first entry is yielded; what was yielded is the mailbox only if no error followed.
-func (r *Reader) Entries() iter.Seq2[Entry, error] { panic("unfinished") }
-
-// Absences yields the absences in order, once, after Entries (which it skips
-// over, checked, where they were not consumed).
-func (r *Reader) Absences() iter.Seq2[Absence, error] { panic("unfinished") }
-
-// Extra is what a scan keeps beside a mailbox to decide whether to look again.
-type Extra struct {
-	Watch      []byte // opaque, at most 64 KiB; given back in Head.Watch
-	Disordered int64  // findings of class Disorder
-}
 
 // Head is the row of one mailbox in its shard's index.
 type Head struct {
