@@ -50,6 +50,17 @@ type Source interface {
 	Open(ctx context.Context, mailbox string) (View, error)
 }
 
+// Sharded is a Source that knows the roots of whole parts of itself
+// (manifest.ShardOf). Where all sources do, equal parts are not even listed.
+type Sharded interface {
+	Source
+	// ShardRoots returns the roots of one part; zero where not known, or where
+	// the part holds damage.
+	ShardRoots(shard int) (content, state manifest.Digest, err error)
+	// ShardMailboxes yields the mailboxes of one part, sorted by name.
+	ShardMailboxes(ctx context.Context, shard int) iter.Seq2[Head, error]
+}
+
 // View is one mailbox of a Source while it is being looked at.
 //
 // Entries and Absences are each consumed once, Entries first. Mailbox is valid

@@ -48,7 +48,9 @@ type Evidence struct {
 	Finding  manifest.Kind   // OwnProofs: what is wrong
 	Exact    manifest.Digest // BodyIdentity: of the canonical message (all author's headers and the body)
 	Delivery manifest.Digest // BodyIdentity: Message-ID, Date, From, Subject and the body
+	Body     manifest.Digest // BodyIdentity: Message-ID and the body, where From or Date were rewritten on the way
 	ID       manifest.Digest // BodyIdentity: Message-ID, Date, From without the body; zero without Message-ID
+	NoID     manifest.Digest // BodyIdentity: Date, From, To, Subject and the body, for messages whose Message-ID was added later
 	Detail   string
 }
 
