@@ -75,6 +75,9 @@ type Options struct {
 	BootAt  time.Time
 	// OnAtime is called once when the store's access times cannot be spared.
 	OnAtime func(path string)
+	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
+	// never did.
+	Quarantined func(manifest.Ref) bool
 	// Recorded opens the record of a mailbox, whose digests are used again
 	// where stamps prove that nothing changed. It fails with
 	// compare.ErrNoMailbox where there is none. Nil means that there is no record.

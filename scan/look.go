@@ -49,6 +49,9 @@ type LookOptions struct {
 	// Crashed: a crash may lie between the record and now; no stamp is
 	// trusted, and an absence proves no deletion.
 	Crashed bool
+	// Adopted: the record is of another file system, on purpose. Its digests
+	// are compared with what is read; no absence is derived from it.
+	Adopted bool
 	// CrashAt, LastGood bound the crash window, where known.
 	CrashAt, LastGood time.Time
 }

@@ -1,6 +1,8 @@
 package beneath
 
 import (
+	"strings"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -78,11 +80,42 @@ func (d *Dir) openDir(name string, r reach) (*Dir, error) {
 	if name == "" {
 		name = "."
 	}
+	if len(name) > maxPath {
+		return d.openLong(name, r)
+	}
 	fd, err := d.o.open(d.fd, name, dirFlags, r)
 	if err != nil {
 		return nil, explain("open", d.path, name, err)
 	}
 	return &Dir{o: d.o, fd: fd, path: join(d.path, name)}, nil
+}
+
+// maxPath is the longest path that is given to the kernel at once (PATH_MAX is
+// 4,096 with the final NUL).
+const maxPath = 4000
+
+// openLong opens a directory whose path is longer than the kernel takes, part
+// by part.
+func (d *Dir) openLong(name string, r reach) (*Dir, error) {
+	at := d
+	for {
+		part, rest := name, ""
+		if len(name) > maxPath {
+			cut := strings.LastIndexByte(name[:maxPath], '/')
+			if cut <= 0 {
+				return nil, explain("open", d.path, name, unix.ENAMETOOLONG)
+			}
+			part, rest = name[:cut], name[cut+1:]
+		}
+		next, err := at.openDir(part, r)
+		if at != d {
+			_ = at.Close()
+		}
+		if err != nil || rest == "" {
+			return next, err
+		}
+		at, name = next, rest
+	}
 }
 
 func join(dir, name string) string {

@@ -128,3 +128,6 @@ func (f *File) Close() error {
 	f.fd = -1
 	return f.o.calls.Close(fd)
 }
+
+// Name returns the name under which the file was opened.
+func (f *File) Name() string { return f.name }

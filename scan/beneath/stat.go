@@ -71,3 +71,6 @@ type FileSystem struct {
 	ReadOnly bool
 	NoAtime  bool
 }
+
+// DirentType returns the type as a directory listing names it (DT_REG …).
+func (s *Stat) DirentType() uint8 { return uint8(s.Mode & unix.S_IFMT >> 12) }

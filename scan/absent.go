@@ -1,0 +1,364 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"slices"
+	"time"
+
+	"mailsync/manifest"
+	"mailsync/scan/maildir"
+)
+
+// maxLooks bounds how often one folder is listed again for files that were
+// renamed while it was looked at.
+const maxLooks = 64
+
+// stillTries is how often a folder is listed in the hope that nothing moves
+// meanwhile, before it is said that nothing can be proven.
+const stillTries = 12
+
+// lookAgain looks for a message under any name of its unique part, because its
+// last known name is not there. It returns the task of the file that it found
+// and read, or nil: then the message is recorded as absent where that is
+// proven, and kept with a finding where it is not.
+func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
+	v := fl.v
+	unique := t.unique()
+	tried := map[string]bool{}
+	for fl.looks < maxLooks {
+		l, err := fl.relist(ctx, t.old != nil)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return fl.unproven(t, err), nil
+		}
+		for _, it := range l.group(unique) {
+			key := it.sub.String() + "/" + it.name
+			if tried[key] || it.odd {
+				continue
+			}
+			tried[key] = true
+			n := fl.task(&it)
+			n.old = t.old
+			if err := v.readNow(ctx, &n); err != nil {
+				return nil, err
+			}
+			switch n.out {
+			case vanished, refused:
+				continue
+			}
+			return &n, nil
+		}
+		if t.old == nil && fl.looks >= 2 {
+			return nil, nil // came and went while we looked
+		}
+		if l.still {
+			if t.old != nil {
+				fl.absent(t.old)
+			}
+			return nil, nil
+		}
+		fl.again = nil // it showed nothing: only a fresh one can
+	}
+	if t.old == nil {
+		return nil, nil
+	}
+	return fl.unproven(t, errRestless), nil
+}
+
+var errRestless = errors.New("it is not where it was, and the folder moves too fast to prove that it is gone")
+
+// unproven keeps a recorded message that was neither found nor proven gone.
+func (fl *folderLook) unproven(t *task, err error) *task {
+	if t.old == nil {
+		return nil
+	}
+	fl.v.unproven++
+	n := &task{fl: fl, old: t.old, entry: *t.old, name: maildir.ParseName(t.old.Name), out: failed, err: err}
+	return n
+}
+
+// relist returns a listing that was made after the one that is merged. With
+// proof it tries to make one during which nothing moved.
+func (fl *folderLook) relist(ctx context.Context, proof bool) (*listing, error) {
+	if fl.again != nil && (fl.again.still || !proof) {
+		return fl.again, nil
+	}
+	if fl.missing {
+		// The folder is proven gone: so are its messages.
+		fl.again = &listing{calm: true, still: true}
+		return fl.again, nil
+	}
+	for try := range stillTries {
+		if try > 0 {
+			// A stamp must be older than the clock's grain to prove anything.
+			if err := pause(ctx, min(time.Duration(try)*fineMargin, 200*time.Millisecond)); err != nil {
+				return nil, err
+			}
+		}
+		fl.looks++
+		l, err := fl.dirs.list(ctx, fl.v.s.opt.Now, fineMargin)
+		if err != nil {
+			return nil, err
+		}
+		fl.again = l
+		if l.still || !proof {
+			break
+		}
+	}
+	return fl.again, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// readNow reads one file out of turn.
+func (v *View) readNow(ctx context.Context, t *task) error {
+	b := &batch{ctx: ctx, view: v, done: make(chan struct{}), tasks: []task{*t}}
+	if err := v.pool.submit(b); err != nil {
+		return err
+	}
+	<-b.done
+	*t = b.tasks[0]
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// absent records that a message is proven gone. What the absence means is
+// decided when the whole mailbox has been seen.
+func (fl *folderLook) absent(old *manifest.Entry) {
+	v := fl.v
+	a := manifest.Absence{Entry: *old, LastSeen: v.rec.Ended, FirstAbsent: v.began.UTC()}
+	if a.LastSeen.IsZero() {
+		a.LastSeen = v.rec.Began
+	}
+	if fl.rec != nil {
+		a.UIDValidity = fl.rec.UIDValidity
+	}
+	a.Evidence = fl.evidence(old)
+	v.gone = append(v.gone, a)
+}
+
+// evidence says what the server's log, its UID list and our own journal know
+// of a message that is gone. Without any it is NoEvidence, and the share of
+// what went with it decides later.
+func (fl *folderLook) evidence(old *manifest.Entry) manifest.Evidence {
+	v := fl.v
+	if q := v.s.opt.Quarantined; q != nil {
+		if q(manifest.Ref{Store: v.s.cfg.Name, Mailbox: v.mb.Name, Folder: old.Folder, Unique: old.Unique}) {
+			return manifest.OwnJournal
+		}
+	}
+	base := maildir.ParseName(old.Name).ServerBase
+	log := fl.indexLog()
+	if log != nil && fl.rec != nil && (log.UIDValidity == 0 || fl.rec.UIDValidity == 0 || log.UIDValidity == fl.rec.UIDValidity) {
+		gone := log.GUID(maildir.GUID("", base))
+		if gone == maildir.NotInLog && old.UID != 0 {
+			gone = log.UID(old.UID)
+		}
+		switch gone {
+		case maildir.Requested:
+			return manifest.ServerExpunge
+		case maildir.Noticed:
+			return manifest.ServerNoticed
+		}
+	}
+	if fl.uids != nil && fl.uids.UID(base) != 0 {
+		return manifest.ServerUnaware
+	}
+	return manifest.NoEvidence
+}
+
+// indexLog reads the server's transaction log once, nil where there is none.
+func (fl *folderLook) indexLog() *maildir.IndexLog {
+	if fl.logRead {
+		return fl.log
+	}
+	fl.logRead = true
+	v := fl.v
+	at := v.place.MessageDir(fl.info.Dir)
+	if v.place.Index != "" {
+		at = v.place.IndexDir(fl.info.Dir)
+	}
+	d, err := v.s.openAt(at)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	for _, name := range [2]string{"dovecot.index.log.2", "dovecot.index.log"} {
+		f, err := d.OpenFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			fl.smallFailed(name, err)
+			continue
+		}
+		if fl.log == nil {
+			fl.log = new(maildir.IndexLog)
+		}
+		// A log that contradicts its format is evidence up to there.
+		if err := fl.log.Read(f); err != nil && !errors.Is(err, maildir.ErrIndexLog) {
+			fl.smallFailed(name, err)
+		}
+		_ = f.Close()
+	}
+	return fl.log
+}
+
+// most is the share of a mailbox whose going at once is no ordinary operation,
+// and the number of messages from which on that is looked at.
+const (
+	most      = 0.5
+	mostFloor = 10
+)
+
+// weigh decides what the absences without evidence mean, once all are known.
+func (v *View) weigh() {
+	var open int64
+	for i := range v.gone {
+		if a := &v.gone[i]; a.Evidence == manifest.NoEvidence {
+			if v.seenElsewhere(&a.Entry) {
+				a.Evidence = manifest.OrdinaryAbsence // moved to another folder
+				continue
+			}
+			open++
+		}
+	}
+	if open == 0 {
+		return
+	}
+	verdict := manifest.OrdinaryAbsence
+	switch {
+	case v.o.Crashed, v.insideCrash():
+		verdict = manifest.InsideCrash
+	case v.o.Adopted, v.rec.RootInode != 0 && v.rec.RootInode != v.mb.RootInode:
+		verdict = manifest.NoEvidence
+	case open >= mostFloor && float64(open) > most*float64(v.rec.Messages):
+		verdict = manifest.MassDisappearing
+	}
+	for i := range v.gone {
+		if v.gone[i].Evidence == manifest.NoEvidence {
+			v.gone[i].Evidence = verdict
+		}
+	}
+}
+
+// insideCrash tells whether the interval in which the absences fall holds the
+// crash.
+func (v *View) insideCrash() bool {
+	if v.o.CrashAt.IsZero() {
+		return false
+	}
+	since := v.rec.Ended
+	if since.IsZero() {
+		since = v.rec.Began
+	}
+	// What was recorded after the crash was seen after it.
+	return !since.After(v.o.CrashAt)
+}
+
+// seenElsewhere tells whether the content of a message that is gone turned up
+// as a new file in the same mailbox.
+func (v *View) seenElsewhere(e *manifest.Entry) bool {
+	c := e.Content()
+	return !c.IsZero() && v.seenBody.has(string(c.Sum[:]))
+}
+
+// Unexplained counts the messages that this look found gone and that no
+// evidence calls deleted, loss included. It is valid after Entries.
+func (v *View) Unexplained() int64 {
+	var n int64
+	for i := range v.gone {
+		switch v.gone[i].Evidence {
+		case manifest.ServerExpunge, manifest.OwnJournal:
+		default:
+			if !v.seenElsewhere(&v.gone[i].Entry) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Mass tells whether the mailbox lost most of its mail at once without
+// evidence. It is valid after Entries.
+func (v *View) Mass() bool {
+	return slices.ContainsFunc(v.gone, func(a manifest.Absence) bool { return a.Evidence == manifest.MassDisappearing })
+}
+
+// Absences implements compare.View: what this look found gone, and what
+// earlier ones found gone and is still not back, in the order of entries.
+func (v *View) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] {
+	return func(yield func(manifest.Absence, error) bool) {
+		if !v.ended {
+			yield(manifest.Absence{}, errors.New("absences are known only after all entries"))
+			return
+		}
+		i := 0
+		if v.record != nil && !v.o.Adopted {
+			limit := v.began.Add(-v.s.cfg.KeepAbsences)
+			for a, err := range v.record.Absences(ctx) {
+				if err != nil {
+					yield(manifest.Absence{}, err)
+					return
+				}
+				if a.FirstAbsent.Before(limit) || v.seenNames.has(a.Entry.Folder, a.Entry.Unique) {
+					continue
+				}
+				for i < len(v.gone) && v.gone[i].Entry.Compare(&a.Entry) <= 0 {
+					if v.gone[i].Entry.Compare(&a.Entry) == 0 {
+						a.Entry.Folder = "" // gone again: the newer one holds
+					}
+					if !yield(v.gone[i], nil) {
+						return
+					}
+					i++
+				}
+				if a.Entry.Folder != "" && !yield(a, nil) {
+					return
+				}
+			}
+		}
+		for ; i < len(v.gone); i++ {
+			if !yield(v.gone[i], nil) {
+				return
+			}
+		}
+	}
+}
+
+// MissingFinding makes the finding that an absence is, by the rule that both
+// scan and verify follow: a loss that is evidenced, or one that a crash can have
+// caused. ok is false for what is no finding.
+func MissingFinding(store, mailbox string, a *manifest.Absence) (f manifest.Finding, ok bool) {
+	detail := ""
+	switch a.Evidence {
+	case manifest.ServerUnaware:
+		detail = "recorded, gone, and still in the server's UID list"
+	case manifest.ServerNoticed:
+		detail = "recorded and gone; the server's log shows that nobody asked for it"
+	case manifest.InsideCrash:
+		detail = "recorded before the crash and gone after it"
+	default:
+		return f, false
+	}
+	return manifest.Finding{
+		Store: store, Mailbox: mailbox, Folder: a.Entry.Folder, File: a.Entry.File(),
+		Kind: manifest.Missing, Certainty: manifest.Suspicion, Detail: detail,
+	}, true
+}

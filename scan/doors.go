@@ -1,0 +1,327 @@
+package scan
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
+)
+
+// maxDoors bounds the folders that are held open for single questions.
+const maxDoors = 64
+
+// door is one folder whose directories are open.
+type door struct {
+	key  string
+	root *beneath.Dir // of the mailbox
+	dir  string
+	dirs folderDirs
+	uses int
+	dead bool
+	// list is the last listing that a second one has confirmed; it answers for
+	// as long as the directories' stamps do not move.
+	list *listing
+}
+
+func (o *door) close() {
+	o.dirs.close()
+	_ = o.root.Close()
+}
+
+// current tells whether a listing still shows what lies under the folder's
+// name.
+func (o *door) current(l *listing) bool {
+	same := func(sub string, rec manifest.DirStamp) bool {
+		name := sub
+		if o.dir != "" {
+			name = o.dir + "/" + sub
+		}
+		st, err := o.root.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return rec.IsZero()
+		}
+		now := stampOf(&st)
+		now.Safe = rec.Safe
+		return err == nil && now == rec
+	}
+	return same("new", l.newStamp) && same("cur", l.curStamp)
+}
+
+// doors keeps the folders open that were asked for last, so that a question
+// about one message costs no walk through the tree.
+type doors struct {
+	mu   sync.Mutex
+	byID map[string]*list.Element
+	lru  list.List
+}
+
+// enter returns the folder's directories, which the caller gives back.
+func (s *Scanner) enter(ctx context.Context, mailbox, dir string) (*door, error) {
+	key := mailbox + "\x00" + dir
+	d := &s.doors
+	d.mu.Lock()
+	if el := d.byID[key]; el != nil {
+		o := el.Value.(*door)
+		o.uses++
+		d.lru.MoveToFront(el)
+		d.mu.Unlock()
+		return o, nil
+	}
+	d.mu.Unlock()
+	place, err := s.Place(ctx, mailbox)
+	if err != nil {
+		return nil, err
+	}
+	root, err := s.openAt(place.Root)
+	if err != nil {
+		return nil, err
+	}
+	o := &door{key: key, root: root, dir: dir, uses: 1}
+	at, err := root.OpenDir(dir)
+	if err != nil {
+		o.close()
+		return nil, err
+	}
+	defer at.Close()
+	if o.dirs.new, err = openIfThere(at, "new"); err != nil {
+		o.close()
+		return nil, err
+	}
+	if o.dirs.cur, err = openIfThere(at, "cur"); err != nil {
+		o.close()
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.byID == nil {
+		d.byID = make(map[string]*list.Element)
+	}
+	if el := d.byID[key]; el != nil { // somebody was faster
+		o.close()
+		o = el.Value.(*door)
+		o.uses++
+		return o, nil
+	}
+	d.byID[key] = d.lru.PushFront(o)
+	for d.lru.Len() > maxDoors {
+		d.drop(d.lru.Back())
+	}
+	return o, nil
+}
+
+// drop takes a door out of the cache; it closes when nobody uses it. The
+// caller holds the lock.
+func (d *doors) drop(el *list.Element) {
+	o := el.Value.(*door)
+	d.lru.Remove(el)
+	delete(d.byID, o.key)
+	o.dead = true
+	if o.uses == 0 {
+		o.close()
+	}
+}
+
+// leave gives a door back. With stale it is opened anew next time: its
+// directories may have been replaced by others of the same name.
+func (d *doors) leave(o *door, stale bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o.uses--
+	if el := d.byID[o.key]; stale && el != nil && el.Value.(*door) == o {
+		d.drop(el)
+		return
+	}
+	if o.dead && o.uses == 0 {
+		o.close()
+	}
+}
+
+func (d *doors) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.lru.Len() > 0 {
+		d.drop(d.lru.Back())
+	}
+}
+
+// Lookup implements compare.Witness. Absent is answered when the folder was
+// listed twice, nothing moved during either listing, and neither shows the
+// name; or when the folder itself is not there in a mailbox that is.
+func (s *Scanner) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
+	place, err := s.Place(ctx, ref.Mailbox)
+	if errors.Is(err, compare.ErrNoMailbox) {
+		return compare.UnknownPresence, nil // what has no place cannot be looked into
+	}
+	if err != nil {
+		return compare.UnknownPresence, err
+	}
+	dir, err := place.Folders().Dir(ref.Folder)
+	if err != nil {
+		return compare.UnknownPresence, nil
+	}
+	o, _, p, err := s.search(ctx, ref.Mailbox, dir, ref.Unique)
+	if o != nil {
+		s.doors.leave(o, false)
+	}
+	return p, err
+}
+
+// search finds the present name of a message by its unique part. With Present
+// the caller gives the door back.
+func (s *Scanner) search(ctx context.Context, mailbox, dir, unique string) (*door, item, compare.Presence, error) {
+	rested := false
+	for try := range stillTries {
+		o, err := s.enter(ctx, mailbox, dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, item{}, s.noFolder(ctx, mailbox), nil
+		}
+		if err != nil {
+			return nil, item{}, compare.UnknownPresence, unlessCancelled(ctx)
+		}
+		l := s.doors.listOf(o)
+		confirmed := l != nil && o.current(l)
+		if !confirmed {
+			if l, err = o.dirs.list(ctx, s.opt.Now, fineMargin); err != nil {
+				s.doors.leave(o, true)
+				return nil, item{}, compare.UnknownPresence, unlessCancelled(ctx)
+			}
+		}
+		for _, it := range l.group(unique) {
+			if !it.odd {
+				return o, it, compare.Present, nil
+			}
+		}
+		if confirmed || rested && l.still && o.current(l) {
+			s.doors.keepList(o, l)
+			s.doors.leave(o, false)
+			return nil, item{}, compare.Absent, nil
+		}
+		// The second look takes its own way to the directories.
+		s.doors.leave(o, true)
+		if rested = l.still; !rested {
+			if err := pause(ctx, time.Duration(try+1)*fineMargin); err != nil {
+				return nil, item{}, compare.UnknownPresence, err
+			}
+		}
+	}
+	return nil, item{}, compare.UnknownPresence, nil
+}
+
+// maxKept bounds the names that are kept in confirmed listings.
+const maxKept = 1 << 20
+
+func (d *doors) listOf(o *door) *listing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return o.list
+}
+
+func (d *doors) keepList(o *door, l *listing) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o.list == l {
+		return
+	}
+	kept := len(l.items)
+	for el := d.lru.Front(); el != nil; el = el.Next() {
+		if other := el.Value.(*door); other != o && other.list != nil {
+			if kept += len(other.list.items); kept > maxKept {
+				other.list = nil
+			}
+		}
+	}
+	o.list = l
+}
+
+// unlessCancelled returns the cause of a cancelled look, and nil for one that
+// failed otherwise: its answer is "unknown".
+func unlessCancelled(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// noFolder tells what the lack of a folder's directory proves: its messages
+// are absent where the mailbox itself is there.
+func (s *Scanner) noFolder(ctx context.Context, mailbox string) compare.Presence {
+	place, err := s.Place(ctx, mailbox)
+	if err != nil {
+		return compare.UnknownPresence
+	}
+	d, err := s.openAt(place.Root)
+	if err != nil {
+		return compare.UnknownPresence
+	}
+	_ = d.Close()
+	return compare.Absent
+}
+
+// OpenMessage opens the stored bytes of a message. Where its name is gone, it
+// is looked for under its unique part, in both directories: flags rename files.
+// ErrGone says that it is proven not to be there.
+func (s *Scanner) OpenMessage(ctx context.Context, mailbox, folderDir string, sub manifest.Sub, name string) (io.ReadCloser, error) {
+	o, err := s.enter(ctx, mailbox, folderDir)
+	if err != nil {
+		return nil, err
+	}
+	if d := o.dirs.of(sub); d != nil && name != "" {
+		f, err := d.OpenFile(name)
+		if err == nil {
+			return &openMessage{File: f, s: s, o: o}, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.doors.leave(o, false)
+			return nil, err
+		}
+	}
+	s.doors.leave(o, false)
+	unique := maildir.ParseName(name).Unique
+	for range 8 {
+		o, it, p, err := s.search(ctx, mailbox, folderDir, unique)
+		if err != nil {
+			return nil, err
+		}
+		switch p {
+		case compare.Absent:
+			return nil, fmt.Errorf("%w: %q in mailbox %q", ErrGone, name, mailbox)
+		case compare.UnknownPresence:
+			return nil, fmt.Errorf("%w: %q in mailbox %q", compare.ErrUnknown, name, mailbox)
+		}
+		f, err := o.dirs.of(it.sub).OpenFile(it.name)
+		if err == nil {
+			return &openMessage{File: f, s: s, o: o}, nil
+		}
+		s.doors.leave(o, false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	return nil, fmt.Errorf("%w: %q in mailbox %q is renamed faster than it can be opened", compare.ErrUnknown, name, mailbox)
+}
+
+// openMessage is a file that keeps its folder open.
+type openMessage struct {
+	*beneath.File
+	s *Scanner
+	o *door
+}
+
+// Close implements io.Closer.
+func (m *openMessage) Close() error {
+	err := m.File.Close()
+	if m.o != nil {
+		m.s.doors.leave(m.o, false)
+		m.o = nil
+	}
+	return err
+}

@@ -1,0 +1,97 @@
+package scan
+
+import (
+	"context"
+	"fmt"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/scan/maildir"
+	"mailsync/scan/message"
+)
+
+// Evidence implements compare.Witness. It reads the copy that entry
+// describes; a copy that cannot be read answers with Known false.
+func (s *Scanner) Evidence(ctx context.Context, store, mailbox string, entry *manifest.Entry, kind compare.EvidenceKind) (compare.Evidence, error) {
+	ev := compare.Evidence{Kind: kind}
+	if store != s.cfg.Name {
+		return ev, nil
+	}
+	place, err := s.Place(ctx, mailbox)
+	if err != nil {
+		return unknown(ctx, ev, err)
+	}
+	dir, err := place.Folders().Dir(entry.Folder)
+	if err != nil {
+		return unknown(ctx, ev, err)
+	}
+	f, err := s.OpenMessage(ctx, mailbox, dir, entry.Sub, entry.Name)
+	if err != nil {
+		return unknown(ctx, ev, err)
+	}
+	defer f.Close()
+	switch kind {
+	case compare.BodyIdentity:
+		id, err := message.Identify(f, message.Limits{})
+		if err != nil {
+			return unknown(ctx, ev, err)
+		}
+		ev.Exact, ev.Delivery, ev.ID = id.Exact, id.Delivery, id.ID
+		ev.Known = !id.Opaque
+		return ev, nil
+	case compare.DKIMBody:
+		d, err := message.DKIMBody(f, message.Limits{})
+		if err != nil {
+			return unknown(ctx, ev, err)
+		}
+		ev.Known, ev.Holds = true, compare.Tri(d.Holds)
+		ev.Detail = fmt.Sprintf("%d of %d DKIM body hashes verify", d.Verified, d.Whole)
+		return ev, nil
+	case compare.OwnProofs:
+		return s.ownProofs(ctx, f.(*openMessage), ev)
+	}
+	return ev, nil
+}
+
+func unknown(ctx context.Context, ev compare.Evidence, err error) (compare.Evidence, error) {
+	if ctx.Err() != nil {
+		return ev, context.Cause(ctx)
+	}
+	ev.Detail = err.Error()
+	return ev, nil
+}
+
+// ownProofs judges a copy by nothing but its own name and bytes.
+func (s *Scanner) ownProofs(ctx context.Context, f *openMessage, ev compare.Evidence) (compare.Evidence, error) {
+	x := message.NewExaminer(message.Limits{})
+	defer x.Close()
+	x.Reset(s.cfg.Alg)
+	buf := make([]byte, 64<<10)
+	for off := int64(0); ; {
+		n, err := f.ReadAt(buf, off)
+		_, _ = x.Write(buf[:n])
+		off += int64(n)
+		if err != nil {
+			if off != f.Opened().Size {
+				return unknown(ctx, ev, err)
+			}
+			break
+		}
+		if ctx.Err() != nil {
+			return ev, context.Cause(ctx)
+		}
+	}
+	facts := x.Finish()
+	n := maildir.ParseName(f.Name())
+	v := message.Damage(&facts, &message.Claim{S: n.S, W: n.W, HasS: n.HasS, HasW: n.HasW})
+	ev.Known, ev.Finding, ev.Detail = true, v.Kind, v.Detail
+	switch {
+	case v.Kind.Class() == manifest.Damage && v.Certainty == manifest.Proof:
+		ev.Holds = compare.No
+	case v.Kind != manifest.NoKind || v.Opaque || v.Unchecked != "":
+		ev.Holds = compare.Maybe
+	case n.HasS || facts.Encoding.Compressed():
+		ev.Holds = compare.Yes
+	}
+	return ev, nil
+}

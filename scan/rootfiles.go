@@ -1,0 +1,177 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"mailsync/manifest"
+	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
+)
+
+// rootFiles reads what belongs to the mailbox as a whole: subscriptions and
+// the quota file.
+func (v *View) rootFiles() error {
+	var inbox *folderLook
+	for _, fl := range v.folders {
+		if fl.branch.dir == "" && !fl.missing && fl.blind == nil {
+			inbox = fl
+		}
+	}
+	if inbox == nil {
+		return nil
+	}
+	files := inbox.branch.files
+	control, cfiles := v.root, files
+	if v.place.Control != "" {
+		c, err := v.s.openAt(v.place.ControlRoot())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			control = nil
+		case err != nil:
+			inbox.smallFailed("subscriptions", err)
+			control = nil
+		default:
+			defer c.Close()
+			control, cfiles = c, nil
+		}
+	}
+	if control != nil {
+		v.subscriptions(inbox, control, cfiles, "subscriptions", maildir.ParseSubscriptions)
+	}
+	if !v.mb.Subscribed {
+		v.subscriptions(inbox, v.root, files, "courierimapsubscribed", maildir.ParseCourierSubscribed)
+	}
+	if f, st := inbox.small(v.root, files, "maildirsize"); f != nil {
+		defer f.Close()
+		v.mb.QuotaFile = true
+		v.mb.QuotaStamp = settled(st, v.began, v.margin)
+		v.quota.read(f)
+	}
+	return nil
+}
+
+func (v *View) subscriptions(inbox *folderLook, d *beneath.Dir, files map[string]bool, name string,
+	parse func(io.Reader, maildir.FolderNames) (maildir.Subscriptions, error),
+) {
+	f, st := inbox.small(d, files, name)
+	if f == nil {
+		return
+	}
+	defer f.Close()
+	subs, err := parse(io.LimitReader(f, maxSmallFile), v.place.Folders())
+	if err != nil && !errors.Is(err, maildir.ErrSubs) {
+		inbox.smallFailed(name, err)
+		return
+	}
+	v.mb.Subscribed, v.mb.Subscriptions = true, subs.Folders
+	v.mb.SubsStamp = settled(st, v.began, v.margin)
+}
+
+// quotaCheck compares maildirsize with what is there. Servers count
+// differently (with or without Trash, with or without messages marked deleted),
+// so every way that one of them counts is right.
+type quotaCheck struct {
+	known bool
+	quota maildir.Quota
+	bytes [4]int64
+	count [4]int64
+}
+
+func (q *quotaCheck) read(f *beneath.File) {
+	quota, err := maildir.ParseQuota(io.LimitReader(f, maxSmallFile))
+	q.quota, q.known = quota, err == nil && quota.Lines > 0
+}
+
+func (q *quotaCheck) add(e *manifest.Entry, n *maildir.Name) {
+	if !q.known {
+		return
+	}
+	size := e.Size
+	if n.HasS {
+		size = n.S
+	}
+	trash := e.Folder == "Trash" || strings.HasPrefix(e.Folder, "Trash/")
+	deleted := strings.IndexByte(e.Flags, 'T') >= 0
+	for i := range q.bytes {
+		if i&1 != 0 && trash || i&2 != 0 && deleted {
+			continue
+		}
+		q.bytes[i] += size
+		q.count[i]++
+	}
+}
+
+func (q *quotaCheck) report(v *View) {
+	if !q.known {
+		return
+	}
+	for i := range q.bytes {
+		if q.bytes[i] == q.quota.Bytes && q.count[i] == q.quota.Count {
+			return
+		}
+	}
+	if !v.still() {
+		return // deliveries came in between
+	}
+	v.finding(manifest.Finding{
+		Folder: "INBOX", File: "maildirsize", Kind: manifest.QuotaStale, Certainty: manifest.Proof,
+		Detail: "its sums are not what the mailbox holds; servers rebuild it",
+	})
+}
+
+// still tells whether no folder moved while the mailbox was looked at.
+func (v *View) still() bool {
+	for _, fl := range v.folders {
+		if fl.missing || fl.blind != nil {
+			return false
+		}
+		if !fl.unchanged && (fl.looks > 0 || !fl.info.NewStamp.Safe && !fl.info.NewStamp.IsZero() || !fl.info.CurStamp.Safe && !fl.info.CurStamp.IsZero()) {
+			return false
+		}
+	}
+	return true
+}
+
+// finish does what can be done only when every message has been seen.
+func (v *View) finish(context.Context) error {
+	if v.cursor != nil {
+		e, err := v.cursor.peek()
+		if err != nil {
+			return err
+		}
+		if e != nil {
+			return errors.Join(manifest.ErrOrder, errors.New("the record holds entries of folders that it does not list"))
+		}
+	}
+	for _, fl := range v.folders {
+		if fl.alternate > 0 {
+			v.alternate(fl)
+		}
+	}
+	v.tmp.report(v)
+	v.quota.report(v)
+	v.weigh()
+	for i := range v.gone {
+		if !v.gone[i].Evidence.Deleted() && !v.gone[i].Evidence.Lost() || v.gone[i].Evidence == manifest.OrdinaryAbsence {
+			v.counts.Vanished++
+		}
+	}
+	v.mb.Messages, v.mb.Bytes = v.counts.Messages, v.counts.Bytes
+	v.mb.Ended = v.s.opt.Now().UTC()
+	return nil
+}
+
+func (v *View) alternate(fl *folderLook) {
+	detail := "the info part stands behind ';' or '!', as systems write it that cannot have ':' in names; servers take it for a part of the name"
+	if fl.alternate > 1 {
+		detail = fmt.Sprintf("%d names: %s", fl.alternate, detail)
+	}
+	v.finding(manifest.Finding{
+		Folder: fl.info.Name, File: fl.altName, Kind: manifest.AlternateSeparator, Certainty: manifest.Proof, Detail: detail,
+	})
+}

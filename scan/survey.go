@@ -1,0 +1,390 @@
+package scan
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"mailsync/manifest"
+	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
+)
+
+// folderLook is one folder while its mailbox is looked at.
+type folderLook struct {
+	v      *View
+	info   manifest.Folder
+	rec    *manifest.Folder // as recorded; nil = not recorded
+	branch branch
+	// unchanged: the stamps prove that names, UIDs and keywords are as recorded.
+	unchanged bool
+	// missing: the folder was recorded and its directory is not there.
+	missing bool
+	blind   error // why the folder's names cannot be known; nil = they can
+
+	uids     *maildir.UIDIndex
+	listed   bool // there is a UID list
+	words    map[string][]string
+	dirs     folderDirs
+	isOpen   bool
+	list     *listing
+	again    *listing // a later listing, for what was not found
+	looks    int
+	pending  int // tasks on their way
+	produced bool
+
+	log       *maildir.IndexLog
+	logRead   bool
+	alternate int64
+	altName   string
+}
+
+func (fl *folderLook) close() {
+	if fl.isOpen {
+		fl.isOpen = false
+		fl.v.open--
+		fl.dirs.close()
+	}
+	fl.list, fl.again = nil, nil
+}
+
+// survey finds the folders of the mailbox and reads the server's small files.
+func (v *View) survey(ctx context.Context) error {
+	names := map[string]bool{}
+	odd, err := walkMailbox(ctx, v.root, func(d *beneath.Dir, b *branch) error {
+		v.tree = append(v.tree, branch{dir: b.dir, hasNew: b.hasNew, hasCur: b.hasCur, stat: b.stat, still: b.still})
+		if !b.maildir() {
+			if b.dir == "" {
+				return errors.New("its root holds neither cur nor new")
+			}
+			return nil
+		}
+		name, ok := v.folderName(b.dir, names)
+		if !ok {
+			return nil
+		}
+		names[name] = true
+		return v.surveyFolder(d, b, name)
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range odd {
+		v.oddBranch(o)
+	}
+	if v.rec != nil {
+		for i := range v.rec.Folders {
+			if rf := &v.rec.Folders[i]; !names[rf.Name] {
+				v.absentFolder(rf, odd)
+			}
+		}
+	}
+	slices.SortFunc(v.folders, func(a, b *folderLook) int { return strings.Compare(a.info.Name, b.info.Name) })
+	for _, fl := range v.folders {
+		if !fl.missing {
+			v.mb.Folders = append(v.mb.Folders, fl.info)
+		}
+	}
+	v.counts.Folders = int64(len(v.mb.Folders))
+	v.counts.Mailboxes = 1
+	return v.rootFiles()
+}
+
+// folderName names the folder in dir. Where the configured layout has no name
+// for it, the other layout's is taken: below a mailbox' root every further
+// Maildir is one of its folders.
+func (v *View) folderName(dir string, taken map[string]bool) (string, bool) {
+	first := v.place.Folders()
+	other := first
+	other.Layout = maildir.FS
+	if first.Layout == maildir.FS {
+		other.Layout = maildir.PlusPlus
+	}
+	for _, n := range [2]maildir.FolderNames{first, other} {
+		if name, ok := n.Folder(dir); ok && !taken[name] {
+			return name, true
+		}
+	}
+	name := "\uFFFD" + strings.ToValidUTF8(dir, "\uFFFD")
+	return name, !taken[name]
+}
+
+// surveyFolder looks at one folder's stamps and small files.
+func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
+	fl := &folderLook{v: v, branch: *b}
+	fl.info.Name, fl.info.Dir = name, b.dir
+	fl.info.ACL = b.files["dovecot-acl"] || b.files["courierimapacl"]
+	if v.rec != nil {
+		fl.rec = v.rec.Folder(name)
+	}
+	v.folders = append(v.folders, fl)
+	self := settled(stampOf(&b.stat), v.began, v.margin)
+	self.Safe = self.Safe && b.still
+	fl.info.SelfStamp = self
+
+	control, files := d, b.files
+	if v.place.Control != "" {
+		c, err := v.s.openAt(v.place.ControlDir(b.dir))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			control, files = nil, nil
+		case err != nil:
+			v.finding(manifest.Finding{Folder: name, File: "dovecot-uidlist", Kind: manifest.Unreadable, Detail: err.Error()})
+			control, files = nil, nil
+		default:
+			defer c.Close()
+			control, files = c, nil
+		}
+	}
+	if fl.same(d, control) {
+		fl.unchanged = true
+		self := fl.info.SelfStamp
+		acl := fl.info.ACL
+		fl.info = *fl.rec
+		fl.info.SelfStamp, fl.info.ACL, fl.info.Dir = self, acl, b.dir
+		return v.tmp.list(v, fl, d)
+	}
+	if control != nil {
+		if err := fl.readUIDs(control, files); err != nil {
+			return err
+		}
+		if err := fl.readKeywords(control, files); err != nil {
+			return err
+		}
+	}
+	fl.readIndex(d, b)
+	fl.checkUIDNext()
+	return v.tmp.list(v, fl, d)
+}
+
+// same tells whether the stamps prove that nothing in the folder has changed
+// since it was recorded.
+func (fl *folderLook) same(d, control *beneath.Dir) bool {
+	v := fl.v
+	if fl.rec == nil || v.o.Crashed || v.o.Decide != nil || v.rec.Alg != v.alg || v.o.Adopted || v.unsafe {
+		return false
+	}
+	rf := fl.rec
+	check := func(d *beneath.Dir, name string, rec manifest.DirStamp) bool {
+		if d == nil {
+			return rec.IsZero()
+		}
+		st, err := d.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return rec.IsZero()
+		}
+		return err == nil && stampOf(&st).Same(rec)
+	}
+	return check(d, "new", rf.NewStamp) && check(d, "cur", rf.CurStamp) &&
+		check(control, uidListName(fl.branch.files), rf.UIDListStamp) && check(control, "dovecot-keywords", rf.KeywordsStamp)
+}
+
+// uidListName returns the name of the folder's UID list: Dovecot's, or
+// Courier's where only that is there.
+func uidListName(files map[string]bool) string {
+	if files["courierimapuiddb"] && !files["dovecot-uidlist"] {
+		return "courierimapuiddb"
+	}
+	return "dovecot-uidlist"
+}
+
+// maxSmallFile bounds the server's small files other than UID lists.
+const maxSmallFile = 16 << 20
+
+// small opens one of the server's small files, nil where it is not there.
+// Where it cannot be read a finding is reported. stamp is its state, not safe
+// yet.
+func (fl *folderLook) small(d *beneath.Dir, files map[string]bool, name string) (*beneath.File, manifest.DirStamp) {
+	if files != nil && !files[name] {
+		return nil, manifest.DirStamp{}
+	}
+	f, err := d.OpenFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, manifest.DirStamp{}
+	}
+	if err != nil {
+		fl.smallFailed(name, err)
+		return nil, manifest.DirStamp{}
+	}
+	return f, stampOf(f.Opened())
+}
+
+func (fl *folderLook) smallFailed(name string, err error) {
+	kind, certainty := manifest.Unreadable, manifest.NotKnown
+	if errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape) {
+		kind, certainty = manifest.NotRegular, manifest.Proof
+	}
+	fl.v.finding(manifest.Finding{Folder: fl.info.Name, File: name, Kind: kind, Certainty: certainty, Detail: err.Error()})
+}
+
+// readUIDs reads the folder's UID list.
+func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
+	name := uidListName(fl.branch.files)
+	// The server rewrites and appends to the list all the time; a torn end is
+	// looked at again before it is called damage.
+	for try := 0; ; try++ {
+		f, st := fl.small(d, files, name)
+		if f == nil {
+			return nil
+		}
+		fl.listed = true
+		index, header, next, err := parseUIDs(f)
+		after, serr := f.Stat()
+		_ = f.Close()
+		moved := serr == nil && stampOf(&after) != st
+		var broken *maildir.Broken
+		if err != nil && errors.As(err, &broken) && (moved || try == 0) && try < 3 {
+			continue
+		}
+		st = settled(st, fl.v.began, fl.v.margin)
+		st.Safe = st.Safe && !moved && err == nil
+		fl.info.UIDListStamp = st
+		fl.uids = index
+		fl.info.UIDValidity, fl.info.UIDNext, fl.info.GUID = header.UIDValidity, next, header.GUID
+		switch {
+		case err == nil:
+		case errors.Is(err, maildir.ErrUIDList):
+			fl.v.finding(manifest.Finding{
+				Folder: fl.info.Name, File: name, Kind: manifest.UIDListBroken, Certainty: manifest.Proof, Detail: err.Error(),
+			})
+		default:
+			fl.smallFailed(name, err)
+		}
+		if index != nil {
+			for _, dup := range index.Duplicates() {
+				fl.v.finding(manifest.Finding{
+					Folder: fl.info.Name, File: name, Kind: manifest.UIDDuplicate, Certainty: manifest.Proof,
+					Detail: fmt.Sprintf("UIDs %d and %d belong to the same file name; the server keeps %d", dup.Lost, dup.Kept, dup.Kept),
+				})
+			}
+		}
+		return nil
+	}
+}
+
+func parseUIDs(f *beneath.File) (*maildir.UIDIndex, maildir.UIDHeader, uint32, error) {
+	l, err := maildir.ReadUIDList(f)
+	if err != nil {
+		return nil, maildir.UIDHeader{}, 0, err
+	}
+	index, err := maildir.IndexUIDs(l)
+	return index, l.Header(), l.Next(), err
+}
+
+// readKeywords reads the folder's table of keyword names.
+func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) error {
+	const name = "dovecot-keywords"
+	f, st := fl.small(d, files, name)
+	if f == nil {
+		return nil
+	}
+	defer f.Close()
+	table, err := maildir.ParseKeywords(bufio.NewReader(io.LimitReader(f, maxSmallFile)))
+	fl.info.KeywordsStamp = settled(st, fl.v.began, fl.v.margin)
+	fl.info.Keywords = table
+	switch {
+	case err == nil:
+	case errors.Is(err, maildir.ErrKeywords):
+		fl.info.KeywordsStamp.Safe = false
+		fl.v.finding(manifest.Finding{
+			Folder: fl.info.Name, File: name, Kind: manifest.KeywordsBroken, Certainty: manifest.Proof, Detail: err.Error(),
+		})
+	default:
+		fl.info.KeywordsStamp.Safe = false
+		fl.smallFailed(name, err)
+	}
+	return nil
+}
+
+// readIndex takes the highest mod-sequence from the header of the server's
+// index. The index is derived data: what cannot be read is left out.
+func (fl *folderLook) readIndex(d *beneath.Dir, b *branch) {
+	dir, files := d, b.files
+	if fl.v.place.Index != "" {
+		x, err := fl.v.s.openAt(fl.v.place.IndexDir(b.dir))
+		if err != nil {
+			return
+		}
+		defer x.Close()
+		dir, files = x, nil
+	}
+	if files != nil && !files["dovecot.index"] {
+		return
+	}
+	f, err := dir.OpenFile("dovecot.index")
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if h, err := maildir.ReadIndexHeader(f); err == nil && h.UIDValidity == fl.info.UIDValidity {
+		fl.info.HighestModSeq = h.HighestModSeq
+	}
+}
+
+// checkUIDNext compares the next UID with the record: a lower one gives UIDs
+// away that clients know as other messages.
+func (fl *folderLook) checkUIDNext() {
+	if fl.rec == nil || fl.info.UIDNext == 0 || fl.info.UIDValidity != fl.rec.UIDValidity || fl.info.UIDNext >= fl.rec.UIDNext {
+		return
+	}
+	fl.v.finding(manifest.Finding{
+		Folder: fl.info.Name, File: uidListName(fl.branch.files), Kind: manifest.UIDNextLow, Certainty: manifest.Proof,
+		Detail: fmt.Sprintf("next UID is %d, and was %d when it was recorded", fl.info.UIDNext, fl.rec.UIDNext),
+	})
+}
+
+// oddBranch reports a directory that could not be followed.
+func (v *View) oddBranch(o oddBranch) {
+	v.unsafe = true
+	f := manifest.Finding{Kind: manifest.Unreadable, Detail: o.err.Error()}
+	if errors.Is(o.err, beneath.ErrEscape) || errors.Is(o.err, beneath.ErrNotRegular) {
+		f.Kind, f.Certainty = manifest.NotRegular, manifest.Proof
+	}
+	dir, last := o.dir, ""
+	if i := strings.LastIndexByte(dir, '/'); i >= 0 {
+		dir, last = dir[:i], dir[i+1:]
+	} else {
+		dir, last = "", dir
+	}
+	if last == "cur" || last == "new" {
+		f.File = last
+	} else {
+		dir = o.dir
+	}
+	f.Folder, _ = v.folderName(dir, nil)
+	v.finding(f)
+}
+
+// absentFolder takes in a folder that was recorded and was not seen: it is
+// gone, or it cannot be looked at.
+func (v *View) absentFolder(rf *manifest.Folder, odd []oddBranch) {
+	fl := &folderLook{v: v, rec: rf}
+	fl.info = manifest.Folder{Name: rf.Name, Dir: rf.Dir}
+	v.folders = append(v.folders, fl)
+	for _, o := range odd {
+		if rf.Dir == o.dir || strings.HasPrefix(rf.Dir, o.dir+"/") {
+			fl.blind = o.err
+		}
+	}
+	if fl.blind == nil {
+		// A listing may skip a name that is renamed meanwhile: ask for it.
+		d, err := v.root.OpenDir(rf.Dir)
+		switch {
+		case err == nil:
+			_ = d.Close()
+			fl.blind = errors.New("the folder appeared while its mailbox was listed")
+		case errors.Is(err, fs.ErrNotExist):
+			fl.missing = true
+			return
+		default:
+			fl.blind = err
+		}
+		v.finding(manifest.Finding{Folder: rf.Name, Kind: manifest.Unreadable, Detail: fl.blind.Error()})
+	}
+	fl.info = *rf
+}

@@ -1,0 +1,145 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mailsync/manifest"
+	"mailsync/scan/beneath"
+	"mailsync/scan/message"
+)
+
+// staleAfter is when servers take a file in tmp for abandoned (maildir(5)).
+const staleAfter = 36 * time.Hour
+
+// maxTmp bounds the files of tmp directories that are read in one mailbox.
+const maxTmp = 1000
+
+// tmpFile is a file in tmp that is older than the boot: a message in it may
+// have been acknowledged, if it is whole and found nowhere else.
+type tmpFile struct {
+	folder, name string
+	digest       manifest.Digest
+	header       manifest.HeaderID
+	stale        bool
+	seen         bool
+}
+
+// tmpFiles are the left-overs of deliveries in one mailbox.
+type tmpFiles struct {
+	files []tmpFile
+	x     *message.Examiner
+}
+
+// list looks at the folder's tmp directory.
+func (t *tmpFiles) list(v *View, fl *folderLook, d *beneath.Dir) error {
+	if !fl.branch.tmp || v.o.NoDisorder {
+		return nil
+	}
+	tmp, err := d.OpenDir("tmp")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		fl.smallFailed("tmp", err)
+		return nil
+	}
+	defer tmp.Close()
+	for e, err := range tmp.List() {
+		if err != nil {
+			fl.smallFailed("tmp", err)
+			return nil
+		}
+		if e.Type == unix.DT_DIR || e.Name[0] == '.' {
+			continue
+		}
+		t.look(v, fl, tmp, string(e.Name))
+	}
+	return nil
+}
+
+func (t *tmpFiles) look(v *View, fl *folderLook, tmp *beneath.Dir, name string) {
+	st, err := tmp.Stat(name)
+	if err != nil || !st.Regular() {
+		return // it was moved into place, or is nothing of a delivery's
+	}
+	now := v.s.opt.Now()
+	last := time.Unix(0, max(st.MTime, st.CTime))
+	f := tmpFile{folder: fl.info.Name, name: name, stale: now.Sub(last) > staleAfter}
+	boot := v.s.opt.BootAt
+	if len(t.files) < maxTmp && st.Size > 0 && !boot.IsZero() && last.Before(boot) {
+		f.digest, f.header = t.read(v, tmp, name)
+	}
+	if f.stale || !f.digest.IsZero() {
+		t.files = append(t.files, f)
+	}
+}
+
+// read returns the digest of a file in tmp that holds a whole message.
+func (t *tmpFiles) read(v *View, tmp *beneath.Dir, name string) (manifest.Digest, manifest.HeaderID) {
+	f, err := tmp.OpenFile(name)
+	if err != nil {
+		return manifest.Digest{}, manifest.HeaderID{}
+	}
+	defer f.Close()
+	if t.x == nil {
+		t.x = message.NewExaminer(message.Limits{})
+	}
+	t.x.Reset(v.alg)
+	buf := make([]byte, 64<<10)
+	for off := int64(0); ; {
+		n, err := f.ReadAt(buf, off)
+		_, _ = t.x.Write(buf[:n])
+		off += int64(n)
+		if err != nil {
+			if off != f.Opened().Size {
+				return manifest.Digest{}, manifest.HeaderID{}
+			}
+			break
+		}
+	}
+	facts := t.x.Finish()
+	if d := message.Damage(&facts, &message.Claim{}); d.Kind != manifest.NoKind || !facts.Header.Ended || !facts.Header.Field {
+		return manifest.Digest{}, manifest.HeaderID{}
+	}
+	return facts.Stored.Digest, facts.HeaderID
+}
+
+// see notes that a message of the mailbox is what lies in tmp too.
+func (t *tmpFiles) see(e *manifest.Entry) {
+	for i := range t.files {
+		f := &t.files[i]
+		if f.digest.IsZero() {
+			continue
+		}
+		if e.Digest == f.digest || f.header != (manifest.HeaderID{}) && e.HeaderID == f.header {
+			f.seen = true
+		}
+	}
+}
+
+// report makes the findings, once every message of the mailbox was seen.
+func (t *tmpFiles) report(v *View) {
+	for _, f := range t.files {
+		found := manifest.Finding{Folder: f.folder, File: "tmp/" + f.name, Certainty: manifest.Proof}
+		switch {
+		case !f.digest.IsZero() && !f.seen:
+			found.Kind, found.Certainty = manifest.StrandedTmp, manifest.Suspicion
+			found.Detail = "a whole message, older than the last boot and found nowhere else in the mailbox: it may have been acknowledged"
+		case f.stale:
+			found.Kind = manifest.StaleTmp
+			found.Detail = fmt.Sprintf("left over from a delivery, older than %d hours", int(staleAfter.Hours()))
+		default:
+			continue
+		}
+		v.finding(found)
+	}
+	if t.x != nil {
+		t.x.Close()
+		t.x = nil
+	}
+}
