@@ -36,6 +36,20 @@ const (
 	Failed  State = "failed"
 )
 
+// Why classes what is left alone, for counts and exit codes.
+type Why string
+
+// The reasons for leaving something alone.
+const (
+	WhyDeleted   Why = "deleted"         // its owner deleted it: settled
+	WhyUndecided Why = "undecided"       // neither loss nor deletion is evidenced: open
+	WhyConflict  Why = "conflict"        // contents or flags differ and nothing proves which is right: open
+	WhyNoCopy    Why = "no_good_copy"    // proven damaged, and no proven good copy: open
+	WhyUnknown   Why = "unknown_mailbox" // the userdb does not know the mailbox, and nobody named it: settled
+	WhyUnseen    Why = "cannot_look"     // a side could not be looked at: the run is partial
+	WhyLayout    Why = "layout"          // the target's layout cannot hold it: open
+)
+
 // Ground is the exact state of a file that apply and undo check again. The
 // zero value means "nothing there".
 type Ground struct {
@@ -43,7 +57,26 @@ type Ground struct {
 	Name   []byte          `json:"name,omitempty"` // exact file name, raw bytes
 	Size   int64           `json:"size,omitempty"`
 	Inode  uint64          `json:"inode,omitempty"`
+	MTime  int64           `json:"mtime,omitempty"` // nanoseconds since 1970; 0 = not checked
 	Digest manifest.Digest `json:"digest,omitzero"`
+}
+
+// IsZero tells whether nothing is there.
+func (g *Ground) IsZero() bool { return g.Sub == 0 && len(g.Name) == 0 }
+
+// UIDLine is one message of a UID list that is restored.
+type UIDLine struct {
+	UID  uint32 `json:"u"`
+	Base []byte `json:"b"` // as in maildir.UIDRecord, raw bytes
+}
+
+// UIDs is what an action of op UID writes into a folder's UID list. With
+// Lines the whole list is written; without, only its next UID is raised.
+type UIDs struct {
+	Validity uint32    `json:"validity"`
+	Next     uint32    `json:"next"` // never lowered: the higher of it and what the list says is written
+	GUID     string    `json:"guid,omitempty"`
+	Lines    []UIDLine `json:"lines,omitempty"` // ascending
 }
 
 // Action is one step of a plan: pure data, written to plans and journals.
@@ -56,10 +89,22 @@ type Action struct {
 	Date     time.Time    // INTERNALDATE to set; zero = leave
 	Flags    string       // system flags of Post
 	Keywords []string     // by name; letters are chosen under the target's lock
-	From     string       // name of the source store, or archive and position
+	From     string       // name of the source store, or archive, NUL and position
 	FromName []byte       // exact file name at the source, with FromSub
 	FromSub  manifest.Sub
 	FromDir  string // folder's directory at the source
 	State    State
+	Why      Why    // with Skipped
 	Detail   string // for a person
+
+	Owner, Group uint32 // Mkdir of a mailbox' root: its owner where nothing at the target says it
+	Mode         uint32 // Mkdir: permission bits where nothing at the target says them; 0 = 0700
+	ACL          bool   // Mkdir: the source's folder has an ACL, without which it must not appear
+	Whole        bool   // Mkdir of a mailbox' root, or of nothing: everything of the mailbox is restored
+	UIDs         *UIDs  // UID
+}
+
+// Open tells whether an action that was left alone leaves something to decide.
+func (a *Action) Open() bool {
+	return a.State == Skipped && a.Why != WhyDeleted && a.Why != WhyUnknown
 }

@@ -1,0 +1,19 @@
+package restore
+
+import (
+	"mailsync/restore/place"
+	"mailsync/scan/maildir"
+)
+
+// Site says where a store lies on disk: what restore needs to know of the
+// operator's configuration to write into it.
+type Site struct {
+	Store string // name in Refs and JSON
+	Path  string // absolute path of the store's root
+	// Place tells where a mailbox lies, or would lie if it existed.
+	Place func(mailbox string) (maildir.Place, error)
+	// Symlinks allows the way to a mailbox' root to lead through symbolic
+	// links, on the operator's word. Below the root none is ever followed.
+	Symlinks bool
+	Calls    *place.Calls // system calls on the store; nil = the real ones
+}
