@@ -58,7 +58,8 @@ const (
 	shape3MNano = 1 << 0 // mtime has nanoseconds: in the raw part
 	shape3CNano = 1 << 1
 	shape3CTime = 1 << 2 // ctime is not mtime
-	shape3Known = shape3MNano | shape3CNano | shape3CTime
+	shape3Good  = 1 << 3 // Entry.Good
+	shape3Known = shape3MNano | shape3CNano | shape3CTime | shape3Good
 )
 
 const second = 1_000_000_000
@@ -189,6 +190,9 @@ func (c *columns) add(e *Entry) {
 	if e.Damage != NoKind {
 		s2 |= shape2Damage
 		misc = append(misc, byte(e.Damage))
+	}
+	if e.Good {
+		s3 |= shape3Good
 	}
 	if e.Checked != c.check {
 		s2 |= shape2Checked

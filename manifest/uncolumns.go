@@ -90,6 +90,7 @@ func (u *uncolumns) next(e *Entry) error {
 
 	e.Status = Status(s2 & shape2Status)
 	e.Opaque = s2&shape2Opaque != 0
+	e.Good = s3&shape3Good != 0
 	if s2&shape2Damage != 0 {
 		e.Damage = Kind(misc.byte())
 	}
