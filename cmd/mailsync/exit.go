@@ -8,6 +8,8 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
+	"mailsync/scan"
 )
 
 // The exit codes. docs/exit-codes.md is their reference; the numbers from 64
@@ -89,7 +91,20 @@ var codes = []struct {
 	{config.ErrNoName, exitNoInput},
 	{config.ErrEmptyName, exitUsage},
 	{config.ErrValue, exitUsage},
+	{manifest.ErrLocked, exitTempFail},
+	{manifest.ErrNoRecord, exitNoInput},
+	{manifest.ErrNoMailbox, exitNoInput},
+	{manifest.ErrNewer, exitData},
+	{manifest.ErrCorrupt, exitData},
+	{manifest.ErrTruncated, exitData},
+	{manifest.ErrLimit, exitData},
+	{manifest.ErrOrder, exitData},
+	{scan.ErrConfig, exitConfig},
+	{scan.ErrOtherFilesystem, exitPartial},
+	{manifest.ErrOther, exitPartial},
+	{scan.ErrHalfGone, exitPartial},
 	{ui.ErrNotAsked, exitNoPerm},
 	{fs.ErrPermission, exitNoPerm},
+	{scan.ErrNoStore, exitNoInput},
 	{fs.ErrNotExist, exitNoInput},
 }

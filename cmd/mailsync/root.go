@@ -55,6 +55,9 @@ STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
 		group string
 		cmd   *cobra.Command
 	}{
+		{groupLook, a.verifyCommand()},
+		{groupLook, a.diffCommand()},
+		{groupOther, a.manifestCommand()},
 		{groupOther, a.configCommand()},
 		{groupOther, a.versionCommand()},
 	} {

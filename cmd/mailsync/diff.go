@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/compare"
+)
+
+// kinds are all kinds of differences, in the order in which they are shown.
+var kinds = []compare.Kind{
+	compare.MailboxMissing, compare.FolderMissing, compare.Missing, compare.DamagedCopy, compare.Content,
+	compare.Flags, compare.Keywords, compare.Date, compare.UID, compare.Moved, compare.UIDValidity, compare.Subscriptions,
+}
+
+func (a *app) diffCommand() *cobra.Command {
+	var globs config.Globs
+	var recorded []string
+	c := &cobra.Command{
+		Use: "diff STORE STORE [STORE...]", Short: "what differs between replicas, which copy is good, and why",
+		Args: cobra.MinimumNArgs(2),
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
+			return a.diff(ctx, args, globs, recorded)
+		}),
+	}
+	c.Flags().Var(&globs, "mailbox", "only mailboxes that match (repeatable)")
+	c.Flags().StringArrayVar(&recorded, "recorded", nil, "take this `STORE` from its record: it is offline (repeatable)")
+	return c
+}
+
+func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recorded []string) (outcome, error) {
+	stores, err := a.stores(args)
+	if err != nil {
+		return outcome{}, err
+	}
+	offline, err := a.resolveRecorded(recorded, stores...)
+	if err != nil {
+		return outcome{}, err
+	}
+	sides, err := a.openSides(stores, offline, a.budgets())
+	if err != nil {
+		return outcome{}, err
+	}
+	defer closeSides(sides)
+	in := make([]compare.Side, len(sides))
+	names := make([]string, len(sides))
+	for i, s := range sides {
+		in[i], names[i] = s.compared(), s.store.Name
+	}
+	c, err := compare.New(in, compare.Options{Mailbox: globs.Match, Spill: spill})
+	if err != nil {
+		return outcome{}, err
+	}
+	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+		p := c.Progress()
+		return ui.Snapshot{Stage: "comparing", Done: p.Mailboxes.Load(), Unit: "mailbox", Found: p.Differences.Load(), FoundAs: "difference"}
+	})
+	defer stop()
+	rows := 0
+	for m, err := range c.Mailboxes(ctx) {
+		if err != nil {
+			return outcome{}, storeProblem(ui.List(args, "and"), err)
+		}
+		for d, err := range m.Differences() {
+			if err != nil {
+				return outcome{}, err
+			}
+			a.difference(&d, names)
+			rows++
+		}
+	}
+	stop()
+	r := c.Result()
+	n := a.summary.Counts
+	n["mailboxes"], n["messages"], n["differences"] = r.Mailboxes, r.Messages, r.Differences
+	for _, k := range kinds {
+		n[string(k)] = r.Kinds[k]
+	}
+	n["unknown"], n["skipped"] = r.Unknown, r.Skipped
+	a.tellDiff(stores, &r)
+	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
+}
+
+// difference prints one line of a comparison, and what each side has.
+func (a *app) difference(d *compare.Difference, names []string) {
+	a.out.Record(ui.DifferenceOf(d, names))
+	if a.out.JSON() {
+		return
+	}
+	file := ""
+	for _, c := range d.Copies {
+		if c.Entry != nil {
+			file = c.Entry.File()
+			break
+		}
+	}
+	word := pad(string(d.Kind), 15)
+	switch d.Kind {
+	case compare.Missing, compare.DamagedCopy, compare.FolderMissing, compare.MailboxMissing:
+		word = a.out.Style.Red(word)
+	default:
+		word = a.out.Style.Yellow(word)
+	}
+	line := word + "  " + where(d.Mailbox, d.Folder, file)
+	if d.Messages > 0 {
+		line += "  (" + ui.Plural(d.Messages, "message") + ")"
+	}
+	a.out.Print(line)
+	verdict := "undecided"
+	if len(d.Good) > 0 {
+		good := make([]string, len(d.Good))
+		for i, g := range d.Good {
+			good[i] = ui.Name(names[g])
+		}
+		verdict = "good: " + ui.List(good, "and")
+	}
+	if d.Reason != "" {
+		verdict += ": " + ui.EscapeText(d.Reason)
+	}
+	a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(verdict))
+	if a.out.Verbose() {
+		for i, c := range d.Copies {
+			a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(pad(ui.Name(names[i])+":", 12)+" "+copyText(&c)))
+		}
+	}
+}
+
+// copyText writes one side of a difference for a person.
+func copyText(c *compare.Copy) string {
+	switch {
+	case c.Unknown != "":
+		return "not known: " + ui.EscapeText(c.Unknown)
+	case c.Entry == nil:
+		return "none"
+	}
+	e := c.Entry
+	text := fmt.Sprintf("%s, %s, %s", ui.Name(e.File()), ui.Bytes(e.Size), ui.Time(e.Date()))
+	if e.UID != 0 {
+		text += fmt.Sprintf(", UID %d", e.UID)
+	}
+	if len(e.Keywords) > 0 {
+		text += ", " + ui.Escape(strings.Join(e.Keywords, " "))
+	}
+	return text
+}
+
+// tellDiff ends a comparison: a table of the sides, the sum, what comes next.
+func (a *app) tellDiff(stores []*config.Store, r *compare.Result) {
+	a.out.Say("")
+	t := ui.Table{{"store", ">messages", ">missing", ">damaged", "state"}}
+	for i, s := range stores {
+		state := "looked at now"
+		if i < len(r.Sides) && !r.Sides[i].Recorded.IsZero() {
+			state = "as recorded " + ui.Age(r.Sides[i].Recorded, time.Now())
+		}
+		if i < len(r.Totals) {
+			x := r.Totals[i]
+			t = append(t, []string{ui.Escape(s.Name), ui.Count(x.Messages), ui.Count(x.Missing), ui.Count(x.Damaged), state})
+		}
+	}
+	a.out.Table(t)
+	a.out.Say("")
+	for _, d := range r.Partial {
+		a.out.Print(a.out.Style.Yellow("not known: ") + doubtText(&d, stores))
+	}
+	if r.Differences == 0 {
+		if len(r.Partial) > 0 {
+			a.out.Say("No difference in what could be looked at.")
+			return
+		}
+		a.out.Say("%s", a.out.Style.Green(fmt.Sprintf("All %d stores hold the same %s in %s.", len(stores), ui.Plural(r.Messages, "message"), ui.Plural(r.Mailboxes, "mailbox"))))
+		return
+	}
+	var parts []string
+	for _, k := range kinds {
+		if n := r.Kinds[k]; n > 0 {
+			parts = append(parts, ui.Count(n)+" "+string(k))
+		}
+	}
+	a.out.Say("%s in %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
+	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(stores[0].Name))
+	args := []string{"mailsync", "restore", stores[0].Name}
+	for _, s := range stores[1:] {
+		args = append(args, "--from", s.Name)
+	}
+	a.next(args...)
+}
+
+func doubtText(d *compare.Doubt, stores []*config.Store) string {
+	var parts []string
+	if d.Side >= 0 && d.Side < len(stores) {
+		parts = append(parts, ui.Name(stores[d.Side].Name))
+	}
+	if d.Mailbox != "" {
+		parts = append(parts, ui.Name(d.Mailbox))
+	}
+	text := strings.Join(append(parts, ui.EscapeText(d.Reason)), ": ")
+	if d.Count > 0 {
+		text += " (" + ui.Plural(d.Count, "message") + ")"
+	}
+	return text
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
+)
+
+// stores resolves STORE arguments. The same store twice is an error: compared
+// with itself it proves nothing.
+func (a *app) stores(args []string) ([]*config.Store, error) {
+	list := make([]*config.Store, 0, len(args))
+	seen := map[string]string{}
+	for _, arg := range args {
+		s, err := a.store(arg)
+		if err != nil {
+			return nil, err
+		}
+		if other, ok := seen[s.Path]; ok {
+			return nil, usage("%s and %s are the same store", ui.Name(other), ui.Name(arg))
+		}
+		seen[s.Path] = arg
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// store resolves one STORE argument.
+func (a *app) store(arg string) (*config.Store, error) {
+	s, err := a.cfg.Store(arg)
+	if err != nil {
+		return nil, a.nameProblem(err, arg, "store", a.cfg.StoreNames())
+	}
+	return s, nil
+}
+
+// nameProblem says which names there are.
+func (a *app) nameProblem(err error, arg, what string, names []string) error {
+	p := &ui.Problem{Why: err}
+	switch {
+	case errors.Is(err, config.ErrRemote):
+		p.Hint = "run mailsync on that host, or mount the store here; a local path with a ':' is written ./a:b"
+	case errors.Is(err, config.ErrNoName) && a.cfg.File == "":
+		p.Hint = fmt.Sprintf("there is no configuration; a %s given as a path has a '/': ./%s", what, arg)
+	case errors.Is(err, config.ErrNoName):
+		known := "none"
+		if len(names) > 0 {
+			known = strings.Join(names, ", ")
+		}
+		p.Hint = fmt.Sprintf("%s in %s: %s; a path has a '/': ./%s", what+"s", a.cfg.File, known, arg)
+	}
+	return p
+}
+
+// key is the directory of a store's record.
+func key(s *config.Store) string {
+	if config.IsPath(s.Name) {
+		return manifest.StoreKey("", s.Path)
+	}
+	return manifest.StoreKey(s.Name, s.Path)
+}
+
+// openRepo opens the state directory.
+func (a *app) openRepo(readOnly bool) (*manifest.Repo, error) {
+	dir, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	repo, err := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: readOnly})
+	if err != nil {
+		p := &ui.Problem{What: "state directory " + dir, Why: err, Hint: "--state DIR names another one"}
+		if !readOnly && errorCode(err) == exitIO {
+			p.Code = exitCantCreate
+		}
+		return nil, p
+	}
+	return repo, nil
+}
+
+// record opens the record of one store: of the state directory, or where it has
+// none, or an older one, of a state_copy.
+func (a *app) record(s *config.Store) (*manifest.Store, error) {
+	repo, err := a.openRepo(true)
+	if err != nil {
+		return nil, err
+	}
+	best, err := repo.Store(key(s))
+	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
+		return nil, &ui.Problem{What: "record of " + s.Name, Why: err, Hint: ui.Command("mailsync", "manifest", "check", s.Name) + " says which part is broken"}
+	}
+	for _, dir := range a.cfg.StateCopies {
+		if config.IsRemote(dir) {
+			continue
+		}
+		copied, cerr := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: true})
+		if cerr != nil {
+			a.out.Warn("state copy %s: %s", ui.Escape(dir), ui.Oneline(cerr, 300))
+			continue
+		}
+		st, cerr := copied.Store(key(s))
+		switch {
+		case errors.Is(cerr, manifest.ErrNoRecord):
+		case cerr != nil:
+			a.out.Warn("state copy %s: %s", ui.Escape(dir), ui.Oneline(cerr, 300))
+		case best == nil || scanned(st.Record()).After(scanned(best.Record())):
+			best = st
+		}
+	}
+	if best == nil {
+		return nil, &ui.Problem{
+			What: "record of " + s.Name, Why: manifest.ErrNoRecord, Code: exitNoInput,
+			Hint: "make one with: " + ui.Command("mailsync", "scan", s.Name),
+		}
+	}
+	return best, nil
+}
+
+// scanned is when the last look that saw everything began.
+func scanned(r manifest.StoreRecord) time.Time {
+	if !r.Complete.Began.IsZero() {
+		return r.Complete.Began
+	}
+	return r.Open.Began
+}
+
+// cancelled returns the cause when ctx has ended.
+func cancelled(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}

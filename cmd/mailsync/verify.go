@@ -1,0 +1,292 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
+	"mailsync/scan"
+	"mailsync/scan/budget"
+	"mailsync/scan/verify"
+)
+
+// verifyFlags are the flags of verify.
+type verifyFlags struct {
+	mailbox     config.Globs
+	quick       bool
+	crashAt     config.When
+	maxDuration config.Duration
+	strict      bool
+	rehash      bool
+	fraction    config.Share
+}
+
+func (a *app) verifyCommand() *cobra.Command {
+	var o verifyFlags
+	c := &cobra.Command{
+		Use: "verify [STORE...]", Short: "check a store against itself and against its record",
+		Long: `Verify checks stores against themselves and against their record, the answer
+first and the proof after: the structure of every mailbox, then everything that
+a crash may have touched, then everything else. Without STORE it checks all
+stores of the configuration. It writes nothing into a store and does not change
+what is recorded: a finding stays one until it is mended.`,
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.verify(ctx, args, &o) }),
+	}
+	f := c.Flags()
+	f.Var(&o.mailbox, "mailbox", "only mailboxes that match (repeatable)")
+	f.BoolVar(&o.quick, "quick", false, "stop after structure and crash window")
+	f.Var(&o.crashAt, "crash-at", "a crash happened then; what is gone since the last scan before it is missing")
+	f.Var(&o.maxDuration, "max-duration", "stop after this long; the next run goes on there")
+	f.BoolVar(&o.strict, "strict", false, "disorder makes exit 1, too")
+	f.BoolVar(&o.rehash, "rehash", false, "read every message (verify always does)")
+	f.Var(&o.fraction, "rehash-fraction", "accepted for symmetry with scan: verify reads everything, oldest-checked first")
+	_ = f.MarkHidden("rehash")
+	_ = f.MarkHidden("rehash-fraction")
+	return c
+}
+
+func (a *app) verify(ctx context.Context, args []string, o *verifyFlags) (outcome, error) {
+	if len(args) == 0 {
+		if args = a.cfg.StoreNames(); len(args) == 0 {
+			return outcome{}, usage("which store? There is none in the configuration")
+		}
+	}
+	stores, err := a.stores(args)
+	if err != nil {
+		return outcome{}, err
+	}
+	set := a.budgets()
+	var all outcome
+	var failed []error
+	for _, s := range stores {
+		out, err := a.verifyStore(ctx, s, set, o)
+		all.findings = all.findings || out.findings
+		all.partial = all.partial || out.partial
+		if cerr := cancelled(ctx); cerr != nil {
+			return all, cerr
+		}
+		if err != nil {
+			// The others are checked all the same; each error is told.
+			if len(stores) > 1 {
+				a.out.Problem(a.command, err, ui.Hint(err))
+			}
+			failed = append(failed, err)
+		}
+	}
+	return all, errors.Join(failed...)
+}
+
+// stageLine is what is known when a stage has ended, in JSON.
+type stageLine struct {
+	ui.Head
+	Store   string      `json:"store"`
+	Stage   int         `json:"stage"`
+	Name    string      `json:"name"`
+	Known   string      `json:"known"`
+	Seconds float64     `json:"seconds"`
+	Counts  scan.Counts `json:"counts"`
+}
+
+func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set, o *verifyFlags) (outcome, error) {
+	sd, err := a.openLive(s, set)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer sd.close()
+	state, err := a.stateDir()
+	if err != nil {
+		return outcome{}, err
+	}
+	a.baseline(sd)
+	v := verify.New(sd.scanner, verify.Options{
+		Mailbox: o.mailbox.Match, Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
+		Record: sd.base, PlaceDir: filepath.Join(state, "places"),
+	})
+	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+		p := v.Progress()
+		return ui.Snapshot{
+			Stage: verify.StageID(p.Stage.Load()).String(), Done: p.Done.Load(), Total: p.Total.Load(), Unit: "mailbox",
+			Bytes: p.Bytes.Load(), Found: p.Finding.Load(), FoundAs: "finding",
+		}
+	})
+	defer stop()
+	for ev, err := range v.Events(ctx) {
+		switch {
+		case err != nil:
+			return outcome{}, storeProblem(s.Name, err)
+		case ev.Finding != nil:
+			a.finding(ev.Finding)
+		case ev.Vanished != nil:
+			a.vanished(ev.Vanished)
+		case ev.Stage != nil:
+			st := ev.Stage
+			a.out.Record(stageLine{
+				Head: ui.Head{V: 1, Type: "stage"}, Store: s.Name, Stage: int(st.ID), Name: st.ID.String(),
+				Known: st.Known, Seconds: st.Took.Seconds(), Counts: st.Counts,
+			})
+			a.out.Say("%s %s", a.out.Style.Bold(pad(st.ID.String()+":", 16)), ui.EscapeText(st.Known))
+		}
+	}
+	stop()
+	r := v.Result()
+	a.addCounts(&r.Counts)
+	a.tellVerified(sd, &r)
+	return outcome{
+		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
+		partial:  r.Ended || r.Refused || r.Unreadable > 0 || len(r.Partial) > 0,
+	}, nil
+}
+
+// baseline says what a store is checked against.
+func (a *app) baseline(sd *side) {
+	if sd.base == nil {
+		a.out.Say("%s has no record yet: it is checked against itself alone.", ui.Name(sd.store.Name))
+		return
+	}
+	a.out.Say("%s, against its record of %s.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(scanned(sd.base.Record())))
+}
+
+// vanished lists a message that is gone without evidence either way; only
+// --verbose asks for it.
+func (a *app) vanished(f *manifest.Finding) {
+	if !a.out.Verbose() {
+		return
+	}
+	l := ui.FindingOf(f)
+	l.Type = "vanished"
+	a.out.Record(l)
+	a.out.Detail("%s %s", a.out.Style.Dim(pad("vanished", 10)), where(f.Mailbox, f.Folder, f.File))
+}
+
+// addCounts adds the counts of one store to the summary.
+func (a *app) addCounts(c *scan.Counts) {
+	m := a.summary.Counts
+	m["mailboxes"] += c.Mailboxes
+	m["folders"] += c.Folders
+	m["messages"] += c.Messages
+	m["bytes"] += c.Bytes
+	m["read_bytes"] += c.ReadBytes
+	m["reused"] += c.Reused
+	m["damaged"] += c.Damaged
+	m["suspect"] += c.Suspect
+	m["disordered"] += c.Disordered
+	m["unreadable"] += c.Unreadable
+	m["vanished"] += c.Vanished
+}
+
+// tellVerified ends the check of one store: the sum, what is now known, what
+// comes next.
+func (a *app) tellVerified(sd *side, r *verify.Result) {
+	name := ui.Name(sd.store.Name)
+	a.out.Say("")
+	a.out.Say("%s: %s, %s, %s; %s read", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes))
+	for _, why := range r.Partial {
+		a.out.Print(a.out.Style.Yellow("not complete: ") + ui.EscapeText(why))
+	}
+	if more := r.Partials - int64(len(r.Partial)); more > 0 {
+		a.out.Say("… and %s more", ui.Count(more))
+	}
+	switch {
+	case r.Refused:
+		a.out.Say("Nothing is concluded about messages that are gone: the store looks empty or half gone.")
+		a.out.Say("Is everything mounted? The record is kept as it was.")
+	case r.Damaged+r.Suspect > 0:
+		a.out.Say("%s", a.out.Style.Bold(damageSentence(r))+" Nothing was changed.")
+		a.nextAfterDamage(sd.store)
+	case r.Ended:
+		a.out.Say("No damage so far. The time was up; the same command goes on where this one stopped.")
+	case r.Unreadable > 0 || len(r.Partial) > 0:
+		a.out.Say("No damage in what could be looked at; the rest is not known.")
+	case sd.base == nil:
+		a.out.Say("Nothing contradicts itself. Change and loss can be told once there is a record:")
+		a.next("mailsync", "scan", sd.store.Name)
+	default:
+		a.out.Say("%s", a.out.Style.Green("Every message is what it was when it was recorded; none is damaged or missing."))
+	}
+	if r.Disordered > 0 {
+		a.out.Say("%s in the housekeeping (names, lists, leftovers): no mail is harmed.", ui.Plural(r.Disordered, "disorder"))
+	}
+	if r.Vanished > 0 {
+		a.out.Say("%s recorded and gone, with no evidence of loss or deletion; -v lists them.", ui.Plural(r.Vanished, "message"))
+	}
+	if r.Crashed {
+		a.out.Say("A crash was assumed%s.", crashTime(r.Crash))
+	}
+}
+
+func crashTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " at " + ui.Time(t)
+}
+
+func damageSentence(r *verify.Result) string {
+	var parts []string
+	if n := r.Damaged; n > 0 {
+		parts = append(parts, ui.Plural(n, "message")+" proven damaged")
+	}
+	if n := r.Suspect - r.Missing; n > 0 {
+		parts = append(parts, ui.Count(n)+" suspected")
+	}
+	if r.Missing > 0 {
+		parts = append(parts, ui.Count(r.Missing)+" missing")
+	}
+	return strings.Join(parts, ", ") + "."
+}
+
+// nextAfterDamage names the commands that come after damage was found, with
+// the real names of the other stores.
+func (a *app) nextAfterDamage(s *config.Store) {
+	var others []string
+	for _, role := range []config.Role{config.Backup, config.Spare, config.Primary, {}} {
+		for _, o := range a.cfg.WithRole(role) {
+			if o.Path != s.Path && !config.IsRemote(o.Path) {
+				others = append(others, o.Name)
+			}
+		}
+	}
+	if config.IsPath(s.Name) || len(others) == 0 {
+		others = []string{"REPLICA"}
+	}
+	a.next(append([]string{"mailsync", "diff", s.Name}, others...)...)
+	restore := []string{"mailsync", "restore", s.Name}
+	for _, o := range others {
+		restore = append(restore, "--from", o)
+	}
+	a.next(restore...)
+}
+
+// next prints a command that comes next, ready to be pasted.
+func (a *app) next(args ...string) {
+	a.out.Say("  %s", a.out.Style.Cyan(ui.Command(args...)))
+}
+
+// storeProblem adds what to do to an error that ended the look at a store.
+func storeProblem(name string, err error) error {
+	p := &ui.Problem{What: "store " + name, Why: err}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, scan.ErrOtherFilesystem), errors.Is(err, manifest.ErrOther):
+		p.Code = exitPartial
+		p.Hint = "is the right volume mounted? If it was replaced on purpose: " + ui.Command("mailsync", "scan", "--adopt", name)
+	case errors.Is(err, scan.ErrHalfGone):
+		p.Code = exitPartial
+		p.Hint = "is everything mounted? The record is kept as it was"
+	case errors.Is(err, manifest.ErrLocked):
+		p.Code = exitTempFail
+		p.Hint = "another mailsync works on this store; try again when it has ended"
+	}
+	return p
+}
+
+// done is how long a run took, for a closing line.
+func (a *app) took() string { return ui.Duration(time.Since(a.began)) }

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/scan"
+	"mailsync/scan/budget"
+	"mailsync/scan/maildir"
+)
+
+// This file is the only place where it is decided whether a store is looked at
+// on disk or taken from its record.
+
+// side is one store as the other rooms see it.
+type side struct {
+	store    *config.Store
+	scanner  *scan.Scanner          // nil when the store is taken from its record
+	recorded *compare.RecordedStore // nil when there is no record
+	base     *manifest.Store        // the record itself; nil when there is none
+}
+
+func (s *side) close() {
+	if s.scanner != nil {
+		s.scanner.Close()
+	}
+}
+
+// source is where entries come from.
+func (s *side) source() compare.Source {
+	if s.scanner != nil {
+		return s.scanner
+	}
+	return s.recorded
+}
+
+// witness looks again.
+func (s *side) witness() compare.Witness {
+	if s.scanner != nil {
+		return s.scanner
+	}
+	return s.recorded
+}
+
+// compared is the side in a comparison.
+func (s *side) compared() compare.Side {
+	c := compare.Side{Source: s.source(), Witness: s.witness()}
+	if s.scanner != nil && s.recorded != nil {
+		c.Base = s.recorded
+	}
+	return c
+}
+
+// budgets makes the one budget of a run. Every store is added to it by open.
+func (a *app) budgets() *budget.Set {
+	return budget.NewSet(budget.Limits{Readers: a.flags.readers, BytesPerSec: int64(a.flags.limitRate)}, nil)
+}
+
+// limits are those of a store: the command line before the store's own before
+// the configuration's.
+func (a *app) limits(s *config.Store) budget.Limits {
+	first := func(v ...int64) int64 {
+		for _, x := range v {
+			if x > 0 {
+				return x
+			}
+		}
+		return 0
+	}
+	return budget.Limits{
+		Readers:     int(first(int64(a.flags.readers), int64(s.Readers), int64(a.cfg.Readers))),
+		BytesPerSec: first(int64(a.flags.limitRate), int64(s.LimitRate), int64(a.cfg.LimitRate)),
+		FilesPerSec: int64(s.FilesPerSec),
+		Target:      s.Latency.Duration,
+	}
+}
+
+// scanConfig describes a store to the scanner.
+func (a *app) scanConfig(s *config.Store) scan.Config {
+	file, command := s.Users()
+	c := scan.Config{
+		Name: s.Name, Path: s.Path, Layout: s.Layout, Users: file, UsersCommand: command,
+		Control: s.Control, Index: s.Index, UTF8: s.UTF8, Symlinks: s.Symlinks,
+		Alg: s.Digest.Alg, FailureDomain: s.FailureDomain, Role: s.Role.String(),
+		Limits: a.limits(s), Breaker: float64(s.Breaker), KeepAbsences: s.Absences.Duration,
+	}
+	if s.Folders == config.FS {
+		c.Folders = maildir.FS
+	}
+	if c.Alg == manifest.NoAlg {
+		c.Alg = a.cfg.Digest.Alg
+	}
+	if c.Breaker == 0 {
+		c.Breaker = float64(a.cfg.Breaker)
+	}
+	if c.KeepAbsences == 0 {
+		c.KeepAbsences = a.cfg.Absences.Duration
+	}
+	return c
+}
+
+// openLive opens a store on disk, with its record where there is one.
+func (a *app) openLive(s *config.Store, set *budget.Set) (*side, error) {
+	rec, err := a.record(s)
+	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
+		return nil, err
+	}
+	sd := &side{store: s, base: rec}
+	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning}
+	if rec != nil {
+		sd.recorded = a.recordedStore(s, rec, time.Time{})
+		opt.Recorded = sd.recorded.Open
+	}
+	sd.scanner, err = scan.New(a.scanConfig(s), opt)
+	if err != nil {
+		return nil, a.openProblem(s, err, rec != nil)
+	}
+	return sd, nil
+}
+
+// openRecorded takes a store from its record and says of what age it is.
+func (a *app) openRecorded(s *config.Store) (*side, error) {
+	rec, err := a.record(s)
+	if err != nil {
+		return nil, err
+	}
+	if at := scanned(rec.Record()); at.IsZero() {
+		a.out.Warn("the record of %s is of a scan that never finished", ui.Name(s.Name))
+	} else {
+		a.out.Note("%s is taken from its record, %s old (%s)", ui.Name(s.Name), ui.Duration(time.Since(at)), ui.Time(at))
+	}
+	return &side{store: s, base: rec, recorded: a.recordedStore(s, rec, time.Time{})}, nil
+}
+
+func (a *app) recordedStore(s *config.Store, rec *manifest.Store, crash time.Time) *compare.RecordedStore {
+	return compare.Recorded(rec, compare.RecordedOptions{
+		Name: s.Name, FailureDomain: s.FailureDomain, Role: s.Role.String(), CrashAt: crash,
+	})
+}
+
+// openProblem says why a store cannot be opened, and what can be done.
+func (a *app) openProblem(s *config.Store, err error, recorded bool) error {
+	p := &ui.Problem{What: "store " + s.Name, Why: err}
+	switch {
+	case errors.Is(err, scan.ErrConfig):
+		p.Code, p.Hint = exitConfig, "mailsync config check"
+	case errors.Is(err, fs.ErrPermission):
+		p.Code, p.Hint = exitNoPerm, "run mailsync as root, or as the user that owns the mail"
+	case errors.Is(err, scan.ErrNoStore):
+		p.Code = exitNoInput
+		p.Hint = "is it mounted?"
+		if recorded {
+			p.Hint += " Its record is there: diff, restore, replay and audit take it with " + ui.Command("--recorded", s.Name)
+		}
+	}
+	return p
+}
+
+// atimeWarning is said once a store.
+func (a *app) atimeWarning(path string) {
+	a.out.Warn("access times below %s move while they are read: only the owner of a file, or root, may read without", ui.Escape(path))
+}
+
+// resolveRecorded finds which of the stores of a command --recorded names.
+func (a *app) resolveRecorded(names []string, stores ...*config.Store) (map[string]bool, error) {
+	paths := map[string]bool{}
+	for _, name := range names {
+		s, err := a.store(name)
+		if err != nil {
+			return nil, err
+		}
+		known := false
+		for _, x := range stores {
+			known = known || x.Path == s.Path
+		}
+		if !known {
+			return nil, usage("--recorded %s: the command does not name this store", ui.Name(name))
+		}
+		paths[s.Path] = true
+	}
+	return paths, nil
+}
+
+// openSides opens stores, live or recorded.
+func (a *app) openSides(stores []*config.Store, recorded map[string]bool, set *budget.Set) ([]*side, error) {
+	var sides []*side
+	for _, s := range stores {
+		open := func() (*side, error) { return a.openLive(s, set) }
+		if recorded[s.Path] {
+			open = func() (*side, error) { return a.openRecorded(s) }
+		}
+		sd, err := open()
+		if err != nil {
+			closeSides(sides)
+			return nil, err
+		}
+		sides = append(sides, sd)
+	}
+	return sides, nil
+}
+
+func closeSides(sides []*side) {
+	for _, s := range sides {
+		s.close()
+	}
+}
+
+// spill makes a temporary file that has no name, for what does not fit in
+// memory.
+func spill() (compare.Spill, error) {
+	f, err := os.CreateTemp("", "mailsync-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
