@@ -12,17 +12,24 @@ type Lines struct {
 // message grows by when it is sent with CRLF.
 func (l Lines) Bare() int64 { return l.LF - l.CRLF }
 
-// Header says what the first 64 KiB of a message prove about its header.
+// Header says what the first HeaderWindow bytes of a message prove about its
+// header.
 type Header struct {
-	Field   bool // at least one line looks like a header field
-	Ended   bool // an empty line, or the end of the message, ends it
-	Cut     bool // it goes on beyond what is looked at; Ended is then not known
-	FromTop bool // an mbox "From " line stands before it
-	Odd     bool // a line in it is neither field nor continuation: the header ended there without an empty line
+	Field   bool // the first line is a header field
+	Ended   bool // an empty line ends the header
+	Cut     bool // no empty line was found, and the message goes on beyond the window
+	Torn    bool // the message ends without an empty line, in the middle of a line
+	FromTop bool // an mbox "From " line or a byte order mark stands before the header
 }
 
-// Broken tells whether there is no header that a mail reader could use.
-func (h Header) Broken() bool { return !h.Field && !h.Cut }
+// HeaderWindow is how far the header of a message is looked at.
+const HeaderWindow = 64 << 10
+
+// Broken tells whether there is no header that a mail reader could use: the
+// message does not begin with a field, or ends in the middle of its header. A
+// message that is all header is valid (RFC 5322 §3.5), and one whose header goes
+// on beyond the window is not judged.
+func (h Header) Broken() bool { return !h.Field || h.Torn }
 
 // Content is what was counted over a run of bytes: the file as stored, or
 // the message that its compressed stream yields.
@@ -34,7 +41,6 @@ type Content struct {
 	// bytes that was found, the tail included; 0 where there is none.
 	NULRun  int64
 	NULTail int64 // NULs that end the content
-	AnyNUL  bool  // it holds a NUL at all
 }
 
 // MinNULRun is the shortest run of NULs that counts as one. Real mail hardly
@@ -66,6 +72,10 @@ type Facts struct {
 	Message  Content
 	Header   Header
 	HeaderID manifest.HeaderID
+	// Converted is the digest of a plain file with the other line ends (CRLF
+	// for LF or LF for CRLF, as its first line has them), where the
+	// Examiner was asked for it; else zero.
+	Converted manifest.Digest
 	// StreamErr says why a compressed stream could not be read to its
 	// end: ErrTruncated or ErrCorrupt prove damage; ErrLimit says only that
 	// it was not looked at whole.

@@ -20,10 +20,23 @@ type Limits struct {
 	MaxWindow int64 // memory for a decoder's window; default 128 MiB
 	MaxNested int   // compression inside compression (Decompress only); default 3
 
-	MaxHeader int64 // bytes of a header block for identities; default 1 MiB
+	MaxHeader int64 // bytes of a header block for identities; default 1 MiB, at least HeaderWindow
 	MaxFields int   // header fields for identities; default 10,000
 	MaxParts  int   // MIME leaves; default 10,000
 	MaxDepth  int   // MIME nesting; default 64
+
+	// Want names further header fields, in lower case, that Identity.Fields
+	// should hold.
+	Want []string
+}
+
+func (l *Limits) wanted(name []byte) bool {
+	for _, w := range l.Want {
+		if string(name) == w {
+			return true
+		}
+	}
+	return false
 }
 
 func or[T int | int64](v, def T) T {
@@ -41,9 +54,10 @@ func (l Limits) withDefaults() Limits {
 		RatioFree: or(l.RatioFree, 16<<20),
 		MaxWindow: or(l.MaxWindow, 128<<20),
 		MaxNested: or(l.MaxNested, 3),
-		MaxHeader: or(l.MaxHeader, 1<<20),
+		MaxHeader: max(or(l.MaxHeader, 1<<20), HeaderWindow),
 		MaxFields: or(l.MaxFields, 10_000),
 		MaxParts:  or(l.MaxParts, 10_000),
 		MaxDepth:  or(l.MaxDepth, 64),
+		Want:      l.Want,
 	}
 }

@@ -1,0 +1,84 @@
+package maildir
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+)
+
+// UIDIndex finds the UID of a base name. It needs 16 bytes a message: 96 bits
+// of a keyed hash of the name, and the UID. With a million names the chance of
+// one wrong answer is about 10^-17, and the key is random, so that names cannot
+// be made to collide.
+type UIDIndex struct {
+	seed [2]maphash.Seed
+	recs []uidHash
+	dups []UIDDuplicate
+}
+
+type uidHash struct {
+	hi  uint64
+	lo  uint32
+	uid uint32
+}
+
+// UIDDuplicate is a base name that a UID list holds twice. A server lets the
+// later line win.
+type UIDDuplicate struct{ Lost, Kept uint32 }
+
+// IndexUIDs reads all records. On a broken list it returns the index of the
+// valid prefix together with the error.
+func IndexUIDs(l *UIDList) (*UIDIndex, error) {
+	x := &UIDIndex{seed: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+	var failed error
+	for r, err := range l.Records() {
+		if err != nil {
+			failed = err
+			break
+		}
+		h := x.hash(r.Base)
+		h.uid = r.UID
+		x.recs = append(x.recs, h)
+	}
+	// stable: of equal names the later line stays behind the earlier
+	slices.SortStableFunc(x.recs, compareHash)
+	kept := x.recs[:0]
+	for i, r := range x.recs {
+		if i+1 < len(x.recs) && compareHash(r, x.recs[i+1]) == 0 {
+			x.dups = append(x.dups, UIDDuplicate{Lost: r.uid, Kept: x.recs[i+1].uid})
+			continue
+		}
+		kept = append(kept, r)
+	}
+	x.recs = kept
+	slices.SortFunc(x.dups, func(a, b UIDDuplicate) int { return cmp.Compare(a.Lost, b.Lost) })
+	return x, failed
+}
+
+func (x *UIDIndex) hash(base string) uidHash {
+	return uidHash{hi: maphash.String(x.seed[0], base), lo: uint32(maphash.String(x.seed[1], base))}
+}
+
+func compareHash(a, b uidHash) int {
+	if c := cmp.Compare(a.hi, b.hi); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.lo, b.lo)
+}
+
+// UID returns the UID of a base name (Name.ServerBase), 0 when the list does
+// not hold it.
+func (x *UIDIndex) UID(base string) uint32 {
+	h := x.hash(base)
+	i, ok := slices.BinarySearchFunc(x.recs, h, compareHash)
+	if !ok {
+		return 0
+	}
+	return x.recs[i].uid
+}
+
+// Len returns the number of different base names.
+func (x *UIDIndex) Len() int { return len(x.recs) }
+
+// Duplicates returns the base names that stand in the list twice, by UID.
+func (x *UIDIndex) Duplicates() []UIDDuplicate { return x.dups }
