@@ -142,6 +142,9 @@ func (v *View) readNow(ctx context.Context, t *task) error {
 // decided when the whole mailbox has been seen.
 func (fl *folderLook) absent(old *manifest.Entry) {
 	v := fl.v
+	if v.o.Adopted {
+		return // another file system: what it lacks was never on it
+	}
 	a := manifest.Absence{Entry: *old, LastSeen: v.rec.Ended, FirstAbsent: v.began.UTC()}
 	if a.LastSeen.IsZero() {
 		a.LastSeen = v.rec.Began
@@ -239,6 +242,7 @@ func (v *View) weigh() {
 			open++
 		}
 	}
+	defer v.countVanished()
 	if open == 0 {
 		return
 	}
@@ -256,6 +260,25 @@ func (v *View) weigh() {
 			v.gone[i].Evidence = verdict
 		}
 	}
+}
+
+// countVanished counts what is gone without evidence either way.
+func (v *View) countVanished() {
+	for i := range v.gone {
+		if v.vanished(&v.gone[i]) {
+			v.counts.Vanished++
+		}
+	}
+}
+
+// vanished tells whether this look found a message gone without evidence
+// either way.
+func (v *View) vanished(a *manifest.Absence) bool {
+	switch a.Evidence {
+	case manifest.NoEvidence, manifest.OrdinaryAbsence, manifest.MassDisappearing:
+		return a.FirstAbsent.Equal(v.mb.Began) && !v.seenElsewhere(&a.Entry)
+	}
+	return false
 }
 
 // insideCrash tells whether the interval in which the absences fall holds the

@@ -16,6 +16,8 @@ import (
 type Config struct {
 	Name string // in findings, refs and the record: the name in the configuration, or the path as given
 	Path string // of the store's root; absolute
+	// Known is the store's name in the configuration, "" for a store by path.
+	Known string
 
 	// Layout is a template of a mailbox' path relative to Path, with Dovecot's
 	// variables ("%d/%n/Maildir"). Users is the path of a list, one
@@ -75,6 +77,9 @@ type Options struct {
 	BootAt  time.Time
 	// OnAtime is called once when the store's access times cannot be spared.
 	OnAtime func(path string)
+	// CleanStop tells whether somebody recorded that the machine was stopped in
+	// good order between the last look and the boot. Nil: nobody did.
+	CleanStop func(lastLook, boot time.Time) bool
 	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
 	// never did.
 	Quarantined func(manifest.Ref) bool

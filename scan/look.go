@@ -39,6 +39,8 @@ type LookOptions struct {
 	// Finding receives what is wrong, in the order of entries, before the
 	// entry is yielded. Nil drops it.
 	Finding func(manifest.Finding)
+	// Progress is added to as messages are looked at. Nil: nobody watches.
+	Progress *Progress
 	// NoDisorder leaves out what is wrong with the structure (tmp, uidlist,
 	// names, quota), where another look has told it already.
 	NoDisorder bool

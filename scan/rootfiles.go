@@ -156,11 +156,6 @@ func (v *View) finish(context.Context) error {
 	v.tmp.report(v)
 	v.quota.report(v)
 	v.weigh()
-	for i := range v.gone {
-		if !v.gone[i].Evidence.Deleted() && !v.gone[i].Evidence.Lost() || v.gone[i].Evidence == manifest.OrdinaryAbsence {
-			v.counts.Vanished++
-		}
-	}
 	v.mb.Messages, v.mb.Bytes = v.counts.Messages, v.counts.Bytes
 	v.mb.Ended = v.s.opt.Now().UTC()
 	return nil

@@ -13,6 +13,11 @@ import (
 // settle turns the finished tasks of a batch into entries, findings and
 // absences. It returns false when the consumer wants no more.
 func (v *View) settle(ctx context.Context, b *batch, yield func(manifest.Entry, error) bool) (bool, error) {
+	before := v.counts
+	defer func() {
+		c := &v.counts
+		v.o.Progress.note(c.Messages-before.Messages, c.Bytes-before.Bytes, c.ReadBytes-before.ReadBytes)
+	}()
 	for tasks := b.tasks; len(tasks) > 0; {
 		fl, unique := tasks[0].fl, tasks[0].unique()
 		n := 1

@@ -72,7 +72,9 @@ type View struct {
 	counts Counts
 	// unsafe is set by whatever makes the mailbox not skippable next time.
 	unsafe bool
-	ended  bool
+	// standing is set where a recorded loss must be told again next time.
+	standing bool
+	ended    bool
 
 	gone      []manifest.Absence // found gone by this look, in order
 	unproven  int64              // recorded, neither found nor proven gone
