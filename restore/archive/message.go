@@ -98,6 +98,7 @@ type Message struct {
 	Format      string // "mbox", "maildir", "eml", "bsmtp", "postfix" …
 
 	content content
+	direct  bool // its file lies plain on disk and can be entered at its offset
 }
 
 // Size is the number of bytes of the message.

@@ -20,6 +20,8 @@ var (
 	// ErrNoGap: archived mail is absent, but there is no clear stretch in which
 	// it stops being present; see NoGapError for the timeline.
 	ErrNoGap = errors.New("no clear gap")
+	// ErrResolver: the operator's maps or command cannot be asked.
+	ErrResolver = errors.New("recipients cannot be resolved")
 	// ErrOptions: options contradict each other.
 	ErrOptions = errors.New("bad replay options")
 )
@@ -84,6 +86,7 @@ type Options struct {
 
 	SpoolDir string    // for sorting; default: the system's temporary directory
 	Memory   int64     // for sorting and batches, bytes; default 64 MiB
+	Progress *Progress // may be nil
 	Workers  int       // default: the number of processors
 	Now      time.Time // default: time.Now
 }

@@ -2,28 +2,118 @@ package replay
 
 import (
 	"context"
-	"iter"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
 
-	"mailsync/restore"
+	"mailsync/manifest"
 	"mailsync/restore/archive"
 )
+
+// Progress are counters that another goroutine may read at any time.
+type Progress struct {
+	Stage    atomic.Pointer[string] // what is being done, for a person
+	Done     atomic.Int64           // messages in this stage
+	Total    atomic.Int64           // messages of this stage; 0 = not known
+	Bytes    atomic.Int64           // read from the archive
+	Findings atomic.Int64
+}
+
+func (p *Progress) stage(name string, total int64) {
+	p.Stage.Store(&name)
+	p.Done.Store(0)
+	p.Total.Store(total)
+}
 
 // Run is a replay or audit that has looked at archive and store, and knows what
 // it would do. The caller closes it.
 type Run struct {
+	o        Options
+	target   string // its name
+	progress *Progress
 	survey   *archive.Survey
 	timeline *Timeline
 	window   Window
 	expected Totals
 	totals   Totals
+
+	findings     *tape
+	nowhere      *tape // items without a mailbox
+	byMailbox    *sorter
+	verdicts     *tape
+	damagedFiles map[string]bool
+	trouble      bool
+	failed       bool // something could not be delivered or looked at
+	troubles
 }
 
 // Prepare reads the archive, resolves its recipients, looks at every mailbox
 // they lead to, and determines the window. It writes nothing but its spool.
 //
 // Errors: ErrNoEnvelopes (as *NoEnvelopesError), ErrNoGap (as *NoGapError),
-// ErrOptions, and whatever ends a stream.
-func Prepare(ctx context.Context, o Options) (*Run, error) { return nil, ErrOptions }
+// ErrOptions, ErrResolver, and whatever ends a stream.
+func Prepare(ctx context.Context, o Options) (*Run, error) {
+	switch {
+	case o.Archive == nil || o.Target == nil || o.Witness == nil || o.Resolver == nil:
+		return nil, fmt.Errorf("%w: archive, target, witness and resolver are needed", ErrOptions)
+	case o.All && !o.Since.IsZero():
+		return nil, fmt.Errorf("%w: both the whole archive and a start are asked for", ErrOptions)
+	case !o.Since.IsZero() && !o.Until.IsZero() && !o.Since.Before(o.Until):
+		return nil, fmt.Errorf("%w: the window ends before it starts", ErrOptions)
+	case o.Ambiguous == InFolder && o.AmbiguousFolder == "":
+		return nil, fmt.Errorf("%w: no folder for ambiguous messages", ErrOptions)
+	}
+	if o.Memory <= 0 {
+		o.Memory = 64 << 20
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if !o.Alg.Valid() {
+		o.Alg = manifest.BLAKE3
+	}
+	if o.Now.IsZero() {
+		o.Now = time.Now()
+	}
+	if o.Progress == nil {
+		o.Progress = &Progress{}
+	}
+	r := &Run{o: o, target: o.Target.Info().Name, progress: o.Progress, timeline: newTimeline(o.SpoolDir, int(o.Memory/4))}
+	if err := r.prepare(ctx); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Run) prepare(ctx context.Context) error {
+	r.progress.stage("reading the archive", 0)
+	c, err := r.collect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.items.close()
+	r.survey = c.survey
+	if err := r.o.Log.read(ctx, c); err != nil {
+		c.findings.close()
+		return err
+	}
+	r.progress.stage("asking for mailboxes", c.survey.Messages)
+	if err := r.route(ctx, c); err != nil {
+		return err
+	}
+	c.items.close()
+	r.progress.stage("looking at mailboxes", r.byMailbox.n)
+	if err := r.recognise(ctx); err != nil {
+		return err
+	}
+	r.byMailbox.close()
+	if err := r.settleWindow(ctx); err != nil {
+		return err
+	}
+	return r.expect(ctx)
+}
 
 // Survey is what the archive holds: known before anything is delivered.
 func (r *Run) Survey() *archive.Survey { return r.survey }
@@ -34,30 +124,44 @@ func (r *Run) Timeline() *Timeline { return r.timeline }
 // Window is the window in use.
 func (r *Run) Window() Window { return r.window }
 
-// Expected are the totals if everything that can be delivered is: known before
-// anything is delivered, to be shown to the operator.
+// Expected are the totals as an audit gives them: WouldDeliver is what will be
+// delivered. Known before anything is, to be shown to the operator.
 func (r *Run) Expected() Totals { return r.expected }
-
-// Events yields the account, and delivers through d what is missing; with a
-// nil d nothing is delivered (audit, dry run). It may be consumed once.
-func (r *Run) Events(ctx context.Context, d Deliverer) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {}
-}
-
-// Actions yields what Events would have delivered, for a plan to be saved: the
-// actions of one mailbox together. Action.From is Archive.Name, a NUL byte and
-// the position.
-func (r *Run) Actions(ctx context.Context) iter.Seq2[restore.Action, error] {
-	return func(yield func(restore.Action, error) bool) {}
-}
 
 // Totals are the sums after Events ended.
 func (r *Run) Totals() Totals { return r.totals }
 
+// Unasked are the other stores whose records could not be asked for
+// deletions, with the reason.
+func (r *Run) Unasked() map[string]error {
+	r.troubleMu.Lock()
+	defer r.troubleMu.Unlock()
+	return r.otherErrs
+}
+
 // Exit is the exit code of a run that ended without error: 0 where the account
 // closes, 1 where something is open, 3 where something could not be read or
 // delivered.
-func (r *Run) Exit() int { return 0 }
+func (r *Run) Exit() int {
+	switch {
+	case r.trouble || r.failed || r.totals.Failed > 0:
+		return 3
+	case !r.totals.Closed() || r.totals.NoMailbox > 0:
+		return 1
+	}
+	return 0
+}
 
 // Close removes the spool.
-func (r *Run) Close() error { return nil }
+func (r *Run) Close() error {
+	for _, t := range []*tape{r.findings, r.nowhere, r.verdicts} {
+		if t != nil {
+			t.close()
+		}
+	}
+	if r.byMailbox != nil {
+		r.byMailbox.close()
+	}
+	r.timeline.close()
+	return nil
+}

@@ -1,0 +1,103 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"mailsync/manifest"
+)
+
+// errStop ends a pass because its consumer has enough.
+var errStop = errors.New("stopped")
+
+// pass is one walk over an archive, or over one file of it.
+type pass struct {
+	a       *Archive
+	ctx     context.Context
+	yield   func(Item, error) bool
+	formats []format
+	spool   spool
+	scratch []byte   // for what is rewritten on the way: unstuffed, unquoted
+	buffers [][]byte // windows of each depth, kept between files
+	msg     Message
+}
+
+func (a *Archive) pass(ctx context.Context, yield func(Item, error) bool) *pass {
+	return &pass{a: a, ctx: ctx, yield: yield, formats: formats(), spool: spool{dir: a.opts.SpoolDir, max: a.opts.MaxMessage}}
+}
+
+func (p *pass) close() { p.spool.close() }
+
+// cause is the reason why the context ended.
+func (p *pass) cause() error {
+	if err := context.Cause(p.ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// buffer hands out the window buffer of a depth: files follow each other and
+// need no new one each.
+func (p *pass) buffer(depth int) []byte {
+	if depth < len(p.buffers) && p.buffers[depth] != nil {
+		b := p.buffers[depth]
+		p.buffers[depth] = nil
+		return b
+	}
+	return nil
+}
+
+// release takes a buffer back, unless one message made it large.
+func (p *pass) release(depth int, b []byte) {
+	for len(p.buffers) <= depth {
+		p.buffers = append(p.buffers, nil)
+	}
+	if len(b) <= 2<<20 {
+		p.buffers[depth] = b
+	}
+}
+
+// windowMax bounds what a window holds: one message in memory and its
+// surroundings.
+func (p *pass) windowMax() int { return int(p.a.opts.Memory) + 64<<10 }
+
+// emit completes a message and hands it to the consumer.
+func (p *pass) emit(in *input, m *Message) error {
+	if p.ctx.Err() != nil {
+		return p.cause()
+	}
+	m.direct = in.plain != nil
+	p.complete(in, m)
+	if !p.yield(Item{Message: m}, nil) {
+		return errStop
+	}
+	return nil
+}
+
+func (p *pass) finding(pos Position, kind manifest.Kind, detail string) error {
+	if p.ctx.Err() != nil {
+		return p.cause()
+	}
+	f := &manifest.Finding{Store: p.a.opts.Name, File: pos.String(), Kind: kind, Certainty: manifest.NotKnown, Detail: detail}
+	if kind == manifest.ArchiveTruncated {
+		f.Certainty = manifest.Proof
+	}
+	if !p.yield(Item{Finding: f}, nil) {
+		return errStop
+	}
+	return nil
+}
+
+func (p *pass) truncated(pos Position, detail string) error {
+	return p.finding(pos, manifest.ArchiveTruncated, detail)
+}
+
+func (p *pass) refuse(pos Position, detail string) error {
+	return p.finding(pos, manifest.ArchiveRefused, detail)
+}
+
+// tooLarge is the finding for a message beyond MaxMessage.
+func (p *pass) tooLarge(pos Position) error {
+	return p.refuse(pos, fmt.Sprintf("a message larger than %d bytes", p.a.opts.MaxMessage))
+}

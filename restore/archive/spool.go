@@ -1,0 +1,55 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// errTooLarge reports a message beyond the limit.
+var errTooLarge = errors.New("message is larger than the limit")
+
+// spool is where a message goes that is too large for memory: one unlinked
+// temporary file, used again for each such message.
+type spool struct {
+	dir string
+	max int64
+	f   *os.File
+	n   int64
+}
+
+// reset empties the spool for the next message.
+func (s *spool) reset() error {
+	s.n = 0
+	if s.f == nil {
+		f, err := os.CreateTemp(s.dir, "mailsync-spool-")
+		if err != nil {
+			return fmt.Errorf("spool for large messages: %w", err)
+		}
+		// Unlinked at once: whatever ends the process, no mail is left behind.
+		if err := os.Remove(f.Name()); err != nil {
+			f.Close()
+			return fmt.Errorf("spool for large messages: %w", err)
+		}
+		s.f = f
+		return nil
+	}
+	return s.f.Truncate(0)
+}
+
+// Write appends to the message.
+func (s *spool) Write(p []byte) (int, error) {
+	if s.n+int64(len(p)) > s.max {
+		return 0, errTooLarge
+	}
+	n, err := s.f.WriteAt(p, s.n)
+	s.n += int64(n)
+	return n, err
+}
+
+func (s *spool) close() {
+	if s.f != nil {
+		s.f.Close()
+		s.f = nil
+	}
+}

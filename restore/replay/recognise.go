@@ -1,0 +1,606 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+)
+
+// A mailbox with more archived messages than this is recognised in parts; the
+// parts hold whole groups of copies.
+const chunkItems = 20_000
+
+// job is one mailbox, or part of one, with its archived messages.
+type job struct {
+	mailbox string
+	items   []item
+	past    []delivered // what earlier runs delivered into it
+	out     []verdict
+	err     error
+	done    chan struct{}
+}
+
+// recognise looks at every mailbox that archived mail leads to, and writes a
+// verdict for each item to the tape, mailbox by mailbox.
+func (r *Run) recognise(ctx context.Context) error {
+	r.verdicts = newTape(r.o.SpoolDir)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g, gctx := errgroup.WithContext(ctx)
+	work := make(chan *job)
+	order := make(chan *job, r.o.Workers) // bounds what is in memory at a time
+	for range r.o.Workers {
+		g.Go(func() error {
+			for j := range work {
+				j.out, j.err = r.lookAt(gctx, j)
+				close(j.done)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(work)
+		defer close(order)
+		return r.jobs(gctx, func(j *job) error {
+			j.done = make(chan struct{})
+			select {
+			case order <- j:
+			case <-gctx.Done():
+				return context.Cause(gctx)
+			}
+			select {
+			case work <- j:
+				return nil
+			case <-gctx.Done():
+				j.err = context.Cause(gctx)
+				close(j.done)
+				return j.err
+			}
+		})
+	})
+	g.Go(func() error {
+		var e enc
+		for j := range order {
+			<-j.done
+			if j.err != nil {
+				return j.err
+			}
+			for i := range j.out {
+				v := &j.out[i]
+				r.timeline.add(v)
+				e.b = e.b[:0]
+				e.verdict(v)
+				if err := r.verdicts.add(e.b); err != nil {
+					return err
+				}
+			}
+			r.progress.Done.Add(int64(len(j.out)))
+		}
+		return nil
+	})
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	r.timeline.end()
+	return nil
+}
+
+// jobs groups the sorted items by mailbox.
+func (r *Run) jobs(ctx context.Context, emit func(*job) error) error {
+	past, stop, err := r.o.Ledger.byMailbox(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var j *job
+	flush := func() error {
+		if j == nil || len(j.items) == 0 {
+			return nil
+		}
+		err := emit(j)
+		j = nil
+		return err
+	}
+	for rec, err := range r.byMailbox.sorted(ctx) {
+		if err != nil {
+			return err
+		}
+		body, ok := cutKey(rec)
+		d := dec{b: body}
+		it := d.item()
+		if !ok || d.bad {
+			return errRecord
+		}
+		if j != nil && (j.mailbox != it.mailbox || len(j.items) >= chunkItems && j.items[len(j.items)-1].group() != it.group()) {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if j == nil {
+			j = &job{mailbox: it.mailbox}
+			order := 0
+			if r.o.Order != nil {
+				order = r.o.Order(it.mailbox)
+			}
+			if j.past, err = past(order, it.mailbox); err != nil {
+				return err
+			}
+		}
+		j.items = append(j.items, it)
+	}
+	return flush()
+}
+
+// class is the copies, archived and stored, of one message.
+type class struct {
+	items   []*verdict // by arrival
+	exact   []*manifest.Entry
+	same    []*manifest.Entry // canonical
+	altered []*manifest.Entry
+	damaged []*manifest.Entry
+	unknown string // why a copy could not be judged
+	gone    []manifest.Absence
+}
+
+// candidate is a stored message that may be a copy of an archived one.
+type candidate struct {
+	entry manifest.Entry
+	used  bool
+}
+
+// look is one mailbox being recognised.
+type look struct {
+	r       *Run
+	ctx     context.Context
+	mailbox string
+	out     []verdict
+	classes []*class
+
+	byDigest, byExact, byDelivery, byBody, byID, byNoID map[manifest.Digest]*class
+	byHeader                                            map[manifest.HeaderID][]*class
+	noID                                                []*class // without Message-ID, by arrival
+	candidates                                          []*candidate
+	opaque, unread                                      int64 // messages that could be anything
+}
+
+// lookAt gives a verdict to each item of one mailbox.
+func (r *Run) lookAt(ctx context.Context, j *job) ([]verdict, error) {
+	l := &look{
+		r: r, ctx: ctx, mailbox: j.mailbox,
+		byDigest: map[manifest.Digest]*class{}, byExact: map[manifest.Digest]*class{}, byDelivery: map[manifest.Digest]*class{},
+		byBody: map[manifest.Digest]*class{}, byID: map[manifest.Digest]*class{}, byNoID: map[manifest.Digest]*class{},
+		byHeader: map[manifest.HeaderID][]*class{},
+	}
+	l.out = make([]verdict, len(j.items))
+	for i := range j.items {
+		l.out[i] = verdict{item: j.items[i], match: NoMatch}
+	}
+	l.classify()
+	err := l.read()
+	switch {
+	case err == nil:
+		l.settle()
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case errors.Is(err, compare.ErrNoMailbox):
+		for _, c := range l.classes {
+			l.count(c, nil, nil)
+		}
+		for i := range l.out {
+			l.out[i].noBox = true
+		}
+	default:
+		// Nothing is known of this mailbox: unknown is never missing.
+		for i := range l.out {
+			l.out[i].state, l.out[i].detail = stUnknown, "the mailbox cannot be looked at: "+err.Error()
+		}
+		return l.sorted(), nil
+	}
+	if err := l.evidence(); err != nil {
+		return nil, err
+	}
+	l.remember(j.past)
+	r.o.Log.apply(l.out)
+	return l.sorted(), nil
+}
+
+// sorted orders verdicts by arrival, for people.
+func (l *look) sorted() []verdict {
+	slices.SortStableFunc(l.out, func(a, b verdict) int {
+		return cmp.Or(cmp.Compare(a.arrival, b.arrival), cmp.Compare(a.seq, b.seq))
+	})
+	return l.out
+}
+
+// classify puts archived copies of one message together: the same bytes, or the
+// same canonical identity. Items come grouped by header identity.
+func (l *look) classify() {
+	for i := range l.out {
+		v := &l.out[i]
+		var c *class
+		for _, x := range []struct {
+			m map[manifest.Digest]*class
+			d manifest.Digest
+		}{{l.byDigest, v.digest}, {l.byExact, v.exact}, {l.byDelivery, v.delivery}} {
+			if c == nil && !x.d.IsZero() {
+				c = x.m[x.d]
+			}
+		}
+		if c == nil {
+			c = &class{}
+			l.classes = append(l.classes, c)
+			if v.header != (manifest.HeaderID{}) {
+				l.byHeader[v.header] = append(l.byHeader[v.header], c)
+			}
+			if !v.hasID {
+				l.noID = append(l.noID, c)
+			}
+		}
+		c.items = append(c.items, v)
+		enter := func(m map[manifest.Digest]*class, d manifest.Digest) {
+			if !d.IsZero() && m[d] == nil {
+				m[d] = c
+			}
+		}
+		enter(l.byDigest, v.digest)
+		enter(l.byExact, v.exact)
+		enter(l.byDelivery, v.delivery)
+		enter(l.byBody, v.body)
+		enter(l.byID, v.id)
+		if !v.hasID {
+			enter(l.byNoID, v.noID)
+		}
+	}
+	slices.SortFunc(l.noID, func(a, b *class) int { return cmp.Compare(a.items[0].arrival, b.items[0].arrival) })
+}
+
+// read streams the mailbox once. Bodies are read only of candidates.
+func (l *look) read() error {
+	v, err := l.r.o.Target.Open(l.ctx, l.mailbox)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	for e, err := range v.Entries(l.ctx) {
+		if err != nil {
+			return err
+		}
+		l.entry(&e)
+	}
+	if err := l.judge(); err != nil {
+		return err
+	}
+	for a, err := range v.Absences(l.ctx) {
+		if err != nil {
+			return err
+		}
+		l.absence(&a)
+	}
+	return nil
+}
+
+// entry sorts out one stored message: an exact copy, a candidate, or neither.
+func (l *look) entry(e *manifest.Entry) {
+	classes := l.byHeader[e.HeaderID]
+	if e.HeaderID == (manifest.HeaderID{}) {
+		classes = nil
+	}
+	switch {
+	case e.Status == manifest.Damaged:
+		if c := l.byDigest[e.Content()]; c != nil {
+			if !e.Good {
+				// Whatever it suffered, it did so before it was archived.
+				x := *e
+				c.exact = append(c.exact, &x)
+				return
+			}
+			classes = []*class{c}
+		}
+		for _, c := range classes {
+			x := *e
+			c.damaged = append(c.damaged, &x)
+		}
+		return
+	case e.Status == manifest.Unread:
+		l.unread++
+		return
+	}
+	if c := l.byDigest[e.Content()]; c != nil {
+		x := *e
+		c.exact = append(c.exact, &x)
+		return
+	}
+	if e.Opaque {
+		l.opaque++
+	}
+	if len(classes) > 0 || l.nearNoID(e) {
+		l.candidates = append(l.candidates, &candidate{entry: *e})
+	}
+}
+
+// nearNoID nominates by time and size where the archived message has no
+// Message-ID: the server may have added one at delivery, so that no header
+// identity can nominate it.
+func (l *look) nearNoID(e *manifest.Entry) bool {
+	if len(l.noID) == 0 {
+		return false
+	}
+	const skew = int64(15 * time.Minute)
+	i, _ := slices.BinarySearchFunc(l.noID, e.MTime-skew, func(c *class, t int64) int { return cmp.Compare(c.items[0].arrival, t) })
+	for ; i < len(l.noID); i++ {
+		it := l.noID[i].items[0]
+		if it.arrival > e.MTime+skew {
+			return false
+		}
+		if e.Size >= it.size-it.size/8-64 && e.Size <= it.size+it.size/8+16<<10 {
+			return true
+		}
+	}
+	return false
+}
+
+// judge reads the candidates' bodies, each once.
+func (l *look) judge() error {
+	for _, c := range l.candidates {
+		ev, err := l.r.o.Witness.Evidence(l.ctx, l.r.target, l.mailbox, &c.entry, compare.BodyIdentity)
+		if err != nil {
+			if l.ctx.Err() != nil {
+				return context.Cause(l.ctx)
+			}
+			ev = compare.Evidence{Detail: err.Error()}
+		}
+		if !ev.Known {
+			why := "a copy cannot be read: " + ev.Detail
+			if c.entry.Opaque {
+				why = "an encrypted copy cannot be compared"
+			}
+			for _, k := range l.byHeader[c.entry.HeaderID] {
+				k.unknown = why
+			}
+			continue
+		}
+		find := func(m map[manifest.Digest]*class, d manifest.Digest) *class {
+			if d.IsZero() {
+				return nil
+			}
+			return m[d]
+		}
+		for _, k := range []*class{find(l.byExact, ev.Exact), find(l.byDelivery, ev.Delivery), l.bodyTier(&ev), l.noIDTier(&ev)} {
+			if k != nil {
+				k.same = append(k.same, &c.entry)
+				c.used = true
+				break
+			}
+		}
+		if c.used {
+			continue
+		}
+		if k := find(l.byID, ev.ID); k != nil {
+			// One altered copy explains every version of that Message-ID: which
+			// one it came from, nobody can tell.
+			for _, k := range l.byHeader[c.entry.HeaderID] {
+				if k.items[0].id == ev.ID {
+					k.altered = append(k.altered, &c.entry)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// count gives the class' archived messages their states, from the sound copies
+// that were found.
+func (l *look) count(c *class, exact, same []*manifest.Entry) {
+	copies := append(slices.Clone(exact), same...)
+	var first *verdict
+	var last uint64
+	n := 0
+	for i, v := range c.items {
+		switch {
+		case i > 0 && v.seq == last:
+			v.state, v.match = stDuplicate, Exact
+			v.detail = "another recipient of this message leads to the same mailbox"
+			continue
+		case first != nil && !l.r.o.Multiset:
+			v.state, v.match = stDuplicate, Canonical
+			if v.digest == first.digest {
+				v.match = Exact
+			}
+			v.detail = "archived before: " + first.pos
+			last = v.seq
+			continue
+		}
+		if first == nil {
+			first = v
+		}
+		last = v.seq
+		if n < len(copies) {
+			v.state, v.match = stPresent, Canonical
+			if n < len(exact) {
+				v.match = Exact
+			}
+			v.folder, v.file = copies[n].Folder, copies[n].File()
+			n++
+			continue
+		}
+		l.missing(c, v)
+	}
+}
+
+// missing settles a message without a sound copy left.
+func (l *look) missing(c *class, v *verdict) {
+	v.state = stAbsent
+	switch {
+	case len(c.altered) > 0:
+		v.state, v.match = stAltered, Altered
+		v.folder, v.file = c.altered[0].Folder, c.altered[0].File()
+		v.detail = "a message with the same Message-ID, From and Date has another body"
+	case len(c.damaged) > 0:
+		e := c.damaged[0]
+		v.heal, v.folder, v.file = e, e.Folder, e.File()
+		v.detail = fmt.Sprintf("its copy is damaged (%v)", e.Damage)
+	case c.unknown != "":
+		v.state, v.detail = stUnknown, c.unknown
+	case l.unread > 0:
+		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox could not be read", l.unread)
+	case l.opaque > 0:
+		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox are encrypted and cannot be compared", l.opaque)
+	}
+}
+
+func (l *look) settle() {
+	for _, c := range l.classes {
+		l.count(c, c.exact, c.same)
+	}
+}
+
+// others streams the absences of the other stores, where something is absent.
+func (l *look) evidence() error {
+	open := false
+	for i := range l.out {
+		open = open || l.out[i].state == stAbsent
+	}
+	if open {
+		for _, s := range l.r.o.Others {
+			if err := l.other(s); err != nil {
+				if l.ctx.Err() != nil {
+					return context.Cause(l.ctx)
+				}
+				// A store that cannot be asked proves no deletion; that it
+				// could not be asked is told once.
+				l.r.otherTrouble(s.Info().Name, err)
+			}
+		}
+	}
+	for _, c := range l.classes {
+		for _, v := range c.items {
+			if v.state == stAbsent && v.heal == nil {
+				l.goneVerdict(c, v)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *look) other(s compare.Source) error {
+	v, err := s.Open(l.ctx, l.mailbox)
+	if errors.Is(err, compare.ErrNoMailbox) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	for _, err := range v.Entries(l.ctx) { // absences come behind the entries
+		if err != nil {
+			return err
+		}
+	}
+	for a, err := range v.Absences(l.ctx) {
+		if err != nil {
+			return err
+		}
+		l.absence(&a)
+	}
+	return nil
+}
+
+// absence keeps what a record says of a message that is gone.
+func (l *look) absence(a *manifest.Absence) {
+	if a.Evidence == manifest.NoEvidence {
+		return
+	}
+	if c := l.byDigest[a.Entry.Content()]; c != nil {
+		c.gone = append(c.gone, *a)
+		return
+	}
+	if a.Entry.HeaderID != (manifest.HeaderID{}) {
+		for _, c := range l.byHeader[a.Entry.HeaderID] {
+			c.gone = append(c.gone, *a)
+		}
+	}
+}
+
+// goneVerdict weighs the absences of one message. Its bytes are gone, so that
+// only the digest proves that it was this one; with the header identity alone,
+// size and date must fit too.
+func (l *look) goneVerdict(c *class, v *verdict) {
+	var deleted, doubtful *manifest.Absence
+	lost := false
+	exact := false
+	for i := range c.gone {
+		a := &c.gone[i]
+		same := a.Entry.Content() == v.digest
+		fits := same || plausible(v, &a.Entry)
+		switch {
+		case a.Evidence.Lost() && fits:
+			lost = true
+		case a.Evidence.Deleted() && fits:
+			if deleted == nil || same && !exact {
+				deleted, exact = a, same
+			}
+		case a.Evidence.Deleted():
+			doubtful = a
+		}
+	}
+	switch {
+	case deleted != nil && lost:
+		v.state = stOpen
+		v.detail = "the records contradict each other: one store shows a deletion, another a loss"
+	case deleted != nil:
+		v.state, v.folder = stDeleted, deleted.Entry.Folder
+		if exact {
+			v.match = Exact
+		}
+		v.detail = fmt.Sprintf("was in %s, last seen %s, gone since %s: %v", deleted.Entry.Folder,
+			deleted.LastSeen.UTC().Format(time.RFC3339), deleted.FirstAbsent.UTC().Format(time.RFC3339), deleted.Evidence)
+	case lost:
+		v.lost = true
+		v.detail = "a record shows that it was there and was lost"
+	case doubtful != nil:
+		v.state = stOpen
+		v.detail = "a deleted message has the same Message-ID, but another size or date"
+	}
+}
+
+// plausible tells whether a recorded message can be the archived one as far as
+// size and date tell: delivery adds header fields, and happens soon.
+func plausible(v *verdict, e *manifest.Entry) bool {
+	if e.Size < v.size-v.size/8-512 || e.Size > v.size+v.size/8+16<<10 {
+		return false
+	}
+	if v.arrival == 0 {
+		return true
+	}
+	d := time.Duration(e.MTime - v.arrival)
+	return d > -24*time.Hour && d < 6*24*time.Hour
+}
+
+// otherTrouble notes once that another store could not be asked.
+func (r *Run) otherTrouble(name string, err error) {
+	r.troubleMu.Lock()
+	defer r.troubleMu.Unlock()
+	if r.otherErrs == nil {
+		r.otherErrs = map[string]error{}
+	}
+	if r.otherErrs[name] == nil {
+		r.otherErrs[name] = err
+	}
+}
+
+type troubles struct {
+	troubleMu sync.Mutex
+	otherErrs map[string]error
+}

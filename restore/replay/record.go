@@ -1,0 +1,275 @@
+package replay
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"mailsync/manifest"
+	"mailsync/restore/archive"
+)
+
+// item is one archived message on its way to one mailbox; before recipients are
+// resolved, to all its recipients.
+type item struct {
+	seq       uint64 // order in the archive
+	pos       string // archive.Position, as text
+	messageID string // as in the header
+	hasID     bool
+	arrival   int64 // nanoseconds since 1970; 0 = not known
+	size      int64
+	digest    manifest.Digest // of the bytes to deliver
+	exact     manifest.Digest
+	delivery  manifest.Digest
+	body      manifest.Digest
+	id        manifest.Digest
+	noID      manifest.Digest
+	header    manifest.HeaderID
+
+	recipient string // as archived
+	mailbox   string
+
+	to []recipient // before resolution
+}
+
+type recipient struct {
+	addr, original string
+	how            archive.How
+}
+
+func (it *item) time() time.Time {
+	if it.arrival == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, it.arrival).UTC()
+}
+
+// group is under what copies of one message come together: equal header
+// identities, else equal bytes.
+func (it *item) group() (g [16]byte) {
+	if it.header != (manifest.HeaderID{}) {
+		return it.header
+	}
+	copy(g[:], it.digest.Sum[:])
+	return g
+}
+
+// errRecord reports a spooled record that cannot be read back.
+var errRecord = errors.New("the spool holds a broken record")
+
+// state is what was found out about an item in its mailbox.
+type state uint8
+
+const (
+	stAbsent state = iota
+	stPresent
+	stAltered   // another version is there
+	stDeleted   // evidence of a deletion
+	stFiltered  // evidence that it was never stored
+	stDuplicate // the same message came before
+	stUnknown   // nothing could be established
+	stOpen      // evidence contradicts itself, or says that it is still on its way: the operator decides
+)
+
+// verdict is an item with what was found out.
+type verdict struct {
+	item
+	state    state
+	match    Match
+	folder   string // of the copy
+	file     string
+	detail   string
+	replayed bool // an earlier run delivered it
+	noBox    bool // the store has no such mailbox yet
+	heal     *manifest.Entry
+	lost     bool // a record proves that it was there and was lost; not spooled
+}
+
+// enc appends the parts of a spooled record.
+type enc struct{ b []byte }
+
+func (e *enc) uint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
+func (e *enc) int(v int64)   { e.b = binary.AppendVarint(e.b, v) }
+func (e *enc) str(s string) {
+	e.uint(uint64(len(s)))
+	e.b = append(e.b, s...)
+}
+
+func (e *enc) bool(v bool) {
+	if v {
+		e.b = append(e.b, 1)
+	} else {
+		e.b = append(e.b, 0)
+	}
+}
+
+func (e *enc) digest(d manifest.Digest) {
+	e.b = append(e.b, byte(d.Alg))
+	if d.Alg != manifest.NoAlg {
+		e.b = append(e.b, d.Sum[:]...)
+	}
+}
+
+// dec reads them back; bad is set at the first that does not fit.
+type dec struct {
+	b   []byte
+	bad bool
+}
+
+func (d *dec) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *dec) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *dec) take(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *dec) str() string { return string(d.take(d.uint())) }
+
+func (d *dec) byte() byte {
+	if b := d.take(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *dec) digest() (x manifest.Digest) {
+	x.Alg = manifest.Alg(d.byte())
+	if x.Alg != manifest.NoAlg {
+		copy(x.Sum[:], d.take(uint64(len(x.Sum))))
+	}
+	return x
+}
+
+func (e *enc) item(it *item) {
+	e.uint(it.seq)
+	e.str(it.pos)
+	e.str(it.messageID)
+	e.bool(it.hasID)
+	e.int(it.arrival)
+	e.int(it.size)
+	for _, d := range []manifest.Digest{it.digest, it.exact, it.delivery, it.body, it.id, it.noID} {
+		e.digest(d)
+	}
+	e.b = append(e.b, it.header[:]...)
+	e.str(it.recipient)
+	e.str(it.mailbox)
+	e.uint(uint64(len(it.to)))
+	for _, r := range it.to {
+		e.str(r.addr)
+		e.str(r.original)
+		e.b = append(e.b, byte(r.how))
+	}
+}
+
+func (d *dec) item() (it item) {
+	it.seq = d.uint()
+	it.pos = d.str()
+	it.messageID = d.str()
+	it.hasID = d.byte() != 0
+	it.arrival = d.int()
+	it.size = d.int()
+	for _, p := range []*manifest.Digest{&it.digest, &it.exact, &it.delivery, &it.body, &it.id, &it.noID} {
+		*p = d.digest()
+	}
+	copy(it.header[:], d.take(uint64(len(it.header))))
+	it.recipient = d.str()
+	it.mailbox = d.str()
+	n := d.uint()
+	for ; n > 0 && !d.bad; n-- {
+		it.to = append(it.to, recipient{addr: d.str(), original: d.str(), how: archive.How(d.byte())})
+	}
+	return it
+}
+
+func (e *enc) verdict(v *verdict) {
+	e.item(&v.item)
+	e.b = append(e.b, byte(v.state))
+	e.str(string(v.match))
+	e.str(v.folder)
+	e.str(v.file)
+	e.str(v.detail)
+	e.bool(v.replayed)
+	e.bool(v.noBox)
+	e.bool(v.heal != nil)
+	if h := v.heal; h != nil {
+		e.str(h.Folder)
+		e.str(h.Unique)
+		e.b = append(e.b, byte(h.Sub))
+		e.str(h.Name)
+		e.str(h.Flags)
+		e.int(h.Size)
+		e.int(h.MTime)
+		e.uint(h.Inode)
+		e.digest(h.Digest)
+		e.bool(h.Good)
+	}
+}
+
+func (d *dec) verdict() (v verdict) {
+	v.item = d.item()
+	v.state = state(d.byte())
+	v.match = Match(d.str())
+	v.folder = d.str()
+	v.file = d.str()
+	v.detail = d.str()
+	v.replayed = d.byte() != 0
+	v.noBox = d.byte() != 0
+	if d.byte() != 0 {
+		v.heal = &manifest.Entry{
+			Folder: d.str(), Unique: d.str(), Sub: manifest.Sub(d.byte()), Name: d.str(), Flags: d.str(),
+			Size: d.int(), MTime: d.int(), Inode: d.uint(), Digest: d.digest(), Good: d.byte() != 0, Status: manifest.Damaged,
+		}
+	}
+	return v
+}
+
+// sortKey starts the records of a mailbox: the operator's order, the name, the
+// group, arrival, order in the archive.
+func sortKey(e *enc, order int, it *item) {
+	e.b = binary.BigEndian.AppendUint32(e.b, uint32(order))
+	e.b = append(e.b, it.mailbox...)
+	e.b = append(e.b, 0)
+	g := it.group()
+	e.b = append(e.b, g[:]...)
+	e.b = binary.BigEndian.AppendUint64(e.b, uint64(it.arrival)^1<<63)
+	e.b = binary.BigEndian.AppendUint64(e.b, it.seq)
+}
+
+// cutKey skips the sort key.
+func cutKey(rec []byte) ([]byte, bool) {
+	if len(rec) < 5 {
+		return nil, false
+	}
+	for i := 4; i < len(rec); i++ {
+		if rec[i] == 0 {
+			if i+1+16+8+8 > len(rec) {
+				return nil, false
+			}
+			return rec[i+1+16+8+8:], true
+		}
+	}
+	return nil, false
+}

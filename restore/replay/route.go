@@ -1,0 +1,167 @@
+package replay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mailsync/manifest"
+	"mailsync/restore/archive"
+)
+
+// resolveChunk is how many addresses a Resolver is asked at once.
+const resolveChunk = 4096
+
+// route turns recipients into mailboxes: sorted by mailbox, and a tape of what
+// leads nowhere.
+func (r *Run) route(ctx context.Context, c *collected) error {
+	r.byMailbox = newSorter(r.o.SpoolDir, int(r.o.Memory/2))
+	r.nowhere = newTape(r.o.SpoolDir)
+	r.findings = c.findings
+
+	known := map[string]struct{}{}
+	var none int64
+	for rec, err := range c.items.records(ctx) {
+		if err != nil {
+			return err
+		}
+		d := dec{b: rec}
+		it := d.item()
+		if d.bad {
+			return errRecord
+		}
+		n := 0
+		for _, x := range it.to {
+			if !c.isOwn(x) {
+				known[x.addr] = struct{}{}
+				n++
+			}
+		}
+		if n == 0 {
+			none++
+		}
+	}
+	c.survey.NoRecipients = none
+	if c.survey.Messages > 0 && none == c.survey.Messages {
+		return c.noEnvelopes()
+	}
+	answers, err := r.resolve(ctx, known)
+	if err != nil {
+		return err
+	}
+	var e enc
+	for rec, err := range c.items.records(ctx) {
+		if err != nil {
+			return err
+		}
+		d := dec{b: rec}
+		it := d.item()
+		if d.bad {
+			return errRecord
+		}
+		to := it.to
+		it.to = nil
+		n := 0
+		for _, x := range to {
+			if c.isOwn(x) {
+				continue
+			}
+			n++
+			it.recipient = x.addr
+			a := answers[x.addr]
+			if len(a.Mailboxes) == 0 {
+				if r.o.Mailbox != nil {
+					continue // asked for named mailboxes only
+				}
+				e.b = e.b[:0]
+				e.item(&it)
+				e.str(noMailboxDetail(a))
+				if err := r.nowhere.add(e.b); err != nil {
+					return err
+				}
+				continue
+			}
+			for _, name := range a.Mailboxes {
+				if r.o.Mailbox != nil && !r.o.Mailbox(name) || strings.IndexByte(name, 0) >= 0 {
+					continue
+				}
+				it.mailbox = name
+				order := 0
+				if r.o.Order != nil {
+					order = r.o.Order(name)
+				}
+				e.b = e.b[:0]
+				sortKey(&e, order, &it)
+				e.item(&it)
+				if err := r.byMailbox.add(e.b); err != nil {
+					return err
+				}
+			}
+		}
+		if n == 0 {
+			f := &manifest.Finding{
+				Store: r.o.Archive.Name(), File: it.pos, Kind: manifest.ArchiveNoRecipients,
+				Detail: "nothing says for whom this message was",
+			}
+			c.trouble = true
+			e.b = e.b[:0]
+			encodeFinding(&e, f)
+			if err := c.findings.add(e.b); err != nil {
+				return err
+			}
+		}
+	}
+	r.damagedFiles, r.trouble = c.damaged, c.trouble
+	return nil
+}
+
+func noMailboxDetail(a Answer) string {
+	switch {
+	case a.Detail != "":
+		return a.Detail
+	case a.Elsewhere:
+		return "leads outside of this store"
+	}
+	return "no map knows this address"
+}
+
+func (c *collected) isOwn(x recipient) bool {
+	return c.own != "" && (x.how == archive.OriginalTo || x.how == archive.DeliveredTo) && strings.EqualFold(x.addr, c.own)
+}
+
+// resolve asks for all addresses, sorted, in chunks.
+func (r *Run) resolve(ctx context.Context, known map[string]struct{}) (map[string]Answer, error) {
+	addrs := make([]string, 0, len(known))
+	for a := range known {
+		addrs = append(addrs, a)
+	}
+	slices.Sort(addrs)
+	out := make(map[string]Answer, len(addrs))
+	for chunk := range slices.Chunk(addrs, resolveChunk) {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		got, err := r.o.Resolver.Resolve(ctx, chunk)
+		if err != nil {
+			return nil, fmt.Errorf("recipients: %w", err)
+		}
+		if len(got) != len(chunk) {
+			return nil, fmt.Errorf("recipients: %w: %d answers to %d addresses", ErrResolver, len(got), len(chunk))
+		}
+		for i, a := range got {
+			out[chunk[i]] = a
+		}
+	}
+	return out, nil
+}
+
+// noEnvelopes says what would help.
+func (c *collected) noEnvelopes() error {
+	hint := "archive with the envelope: batched SMTP, held queue files, a field X-Envelope-To in front of each message, or one directory a recipient with pattern = \"{recipient}/**\"; " +
+		"if the gateway's own Received fields name the recipient, set received_by to the gateway's host name"
+	if c.own != "" {
+		hint = "X-Original-To and Delivered-To name only " + c.own + ", which is the archive's own mailbox; " + hint
+	}
+	return &NoEnvelopesError{Messages: c.survey.Messages, Hint: hint}
+}
