@@ -31,6 +31,7 @@ type Options struct {
 	MaxSize    int            // 0 = 1 MB
 	Odd        bool           // every eighth message is unusual, yet sound: CRLF, no last newline, 8-bit, no Message-ID …
 	Compressed bool           // every eighth message is stored as gzip or zstd
+	Shared     bool           // every tenth message of an INBOX went to the next mailbox too
 	From       time.Time      // of the first arrival; zero = 2026-01-05
 	Until      time.Time      // of the last arrival; zero = 2026-11-20
 	Bare       bool           // cur, new and tmp only, as a plain delivery agent leaves them
@@ -80,6 +81,7 @@ type Message struct {
 	Encoding Encoding
 	Incoming bool // came through the gateway
 
+	to      string // in its To field: the mailbox that it was written to first
 	seed    [2]uint64
 	kind    oddity
 	target  int // size to aim at
@@ -119,6 +121,9 @@ func New(opt Options) *Estate {
 	e := &Estate{Options: opt}
 	for i := range opt.Mailboxes {
 		e.Boxes = append(e.Boxes, e.box(i))
+	}
+	if opt.Shared {
+		e.share()
 	}
 	return e
 }
@@ -189,6 +194,37 @@ func (e *Estate) box(i int) *Box {
 	return b
 }
 
+// share delivers every tenth message of an INBOX to the next mailbox too.
+func (e *Estate) share() {
+	if len(e.Boxes) < 2 {
+		return
+	}
+	copies := make([][]*Message, len(e.Boxes))
+	for i, b := range e.Boxes {
+		next := (i + 1) % len(e.Boxes)
+		for k, m := range b.Folders[0].Messages {
+			if k%10 != 4 {
+				continue
+			}
+			c := *m
+			c.box, c.folder = e.Boxes[next], e.Boxes[next].Folders[0]
+			c.Address, c.ByPath = c.box.Address, c.box.ByPath
+			c.Sub, c.Flags, c.Keywords = manifest.New, "", nil
+			c.Unique += "b"
+			c.Encoding, c.s = Plain, 0
+			copies[next] = append(copies[next], &c)
+		}
+	}
+	for i, cs := range copies {
+		f := e.Boxes[i].Folders[0]
+		for _, c := range cs {
+			c.UID = f.NextUID
+			f.NextUID++
+			f.Messages = append(f.Messages, c)
+		}
+	}
+}
+
 // folderOf chooses a folder: half of the mail lies in the INBOX.
 func folderOf(r *rand.Rand, n int) int {
 	if n == 1 || r.IntN(2) == 0 {
@@ -215,6 +251,7 @@ func (e *Estate) message(r *rand.Rand, b *Box, f *Folder, at time.Time, box, n i
 		Unique:   fmt.Sprintf("%d.M%dP%d.mx%d", at.Unix(), at.Nanosecond()/1000, 1000+(box*7919+n)%60000, box%3+1),
 		Sub:      manifest.Cur,
 		Date:     at.Truncate(time.Second),
+		to:       b.Address,
 		UID:      f.NextUID,
 		Incoming: !strings.HasPrefix(f.Name, "Sent") && !strings.HasPrefix(f.Name, "Entw"),
 		seed:     [2]uint64{e.Seed, uint64(box)<<32 | uint64(n)},

@@ -59,12 +59,12 @@ func (m *Message) Archived() []byte {
 	date := m.Date.Add(-time.Duration(r.IntN(90)) * time.Second).Format(dateLayout)
 	if m.Incoming {
 		fmt.Fprintf(&b, "Received: from mx%d.example.net (mx.example.net [192.0.2.%d])\n\tby gateway.example.org (Postfix) with ESMTPS id %012X\n\tfor <%s>; %s\n",
-			r.IntN(90), r.IntN(255), r.Uint64()>>16, m.Address, m.Date.Format(dateLayout))
+			r.IntN(90), r.IntN(255), r.Uint64()>>16, m.to, m.Date.Format(dateLayout))
 	}
 	if m.ID != "" {
 		fmt.Fprintf(&b, "Message-ID: %s\n", m.ID)
 	}
-	from, to := m.sender(), m.Address
+	from, to := m.sender(), m.to
 	if !m.Incoming {
 		from, to = to, from
 	}
