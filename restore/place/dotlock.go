@@ -1,0 +1,217 @@
+package place
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mailsync/scan/beneath"
+)
+
+// StaleAfter is the age at which Dovecot takes over a lock file that nobody
+// touches (file-dotlock; its holders touch theirs every 10 s).
+const StaleAfter = 120 * time.Second
+
+// Errors of lock files.
+var (
+	// ErrHeld: another holds the lock and did not let go in time.
+	ErrHeld = errors.New("the mail server holds the lock")
+	// ErrStolen: the lock was taken away while it was held.
+	ErrStolen = errors.New("the lock was taken away")
+)
+
+// Locker makes lock files as Dovecot does: created exclusively, content
+// "pid:host".
+type Locker struct {
+	Ops  *Ops
+	Host string
+	PID  int
+	Temp func() string // names that nobody else uses, in the lock's directory
+	Wait time.Duration // for a lock that another holds; 0 = 30 s
+	// Owner of lock files, so that the server can judge and remove them.
+	UID, GID int
+
+	Now   func() time.Time
+	Pause func(ctx context.Context, d time.Duration) error // between two tries
+	Alive func(pid int) bool
+	Boot  time.Time // files from before are stale on this host
+}
+
+// NewLocker returns a Locker of this process with the real clock.
+func NewLocker(o *Ops, host string, temp func() string) *Locker {
+	l := &Locker{Ops: o, Host: host, PID: os.Getpid(), Temp: temp, Now: time.Now, UID: -1, GID: -1}
+	l.Pause = func(ctx context.Context, d time.Duration) error {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.C:
+			return nil
+		}
+	}
+	l.Alive = func(pid int) bool { return unix.Kill(pid, 0) != unix.ESRCH }
+	var si unix.Sysinfo_t
+	if unix.Sysinfo(&si) == nil {
+		l.Boot = time.Now().Add(-time.Duration(si.Uptime+1) * time.Second)
+	}
+	return l
+}
+
+// Lock is a lock file that is held.
+type Lock struct {
+	l     *Locker
+	dir   *beneath.Dir
+	name  string
+	inode uint64
+	Since time.Time
+}
+
+// Acquire takes the lock, waiting for a holder that is alive. ErrHeld.
+func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*Lock, error) {
+	wait := l.Wait
+	if wait == 0 {
+		wait = 30 * time.Second
+	}
+	content := fmt.Appendf(nil, "%d:%s", l.PID, l.Host)
+	pause := 5 * time.Millisecond
+	for begin := l.Now(); ; {
+		inode, err := l.write(dir, name, content)
+		if err == nil {
+			return &Lock{l: l, dir: dir, name: name, inode: inode, Since: l.Now()}, nil
+		}
+		if !errors.Is(err, unix.EEXIST) {
+			return nil, err
+		}
+		old, stale, err := l.stale(dir, name)
+		switch {
+		case errors.Is(err, os.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, err
+		case stale:
+			inode, err := l.takeOver(dir, name, content, old)
+			if err == nil {
+				return &Lock{l: l, dir: dir, name: name, inode: inode, Since: l.Now()}, nil
+			}
+			if !errors.Is(err, ErrHeld) && !errors.Is(err, os.ErrNotExist) {
+				return nil, err
+			}
+		}
+		if l.Now().Sub(begin) > wait {
+			return nil, fmt.Errorf("%w: %q in %q, waited %s", ErrHeld, name, dir.Path(), wait)
+		}
+		if err := l.Pause(ctx, pause); err != nil {
+			return nil, err
+		}
+		pause = min(2*pause, 100*time.Millisecond)
+	}
+}
+
+// write creates a lock file and returns its inode.
+func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (uint64, error) {
+	fd, err := l.Ops.Create(dir.Fd(), name, 0o600)
+	if err != nil {
+		return 0, err
+	}
+	var st unix.Stat_t
+	err = l.Ops.Write(fd, name, content)
+	if err == nil {
+		err = l.Ops.Stat(fd, name, &st)
+	}
+	if err == nil && l.UID >= 0 && (int(st.Uid) != l.UID || int(st.Gid) != l.GID) {
+		err = l.Ops.Chown(fd, name, l.UID, l.GID)
+	}
+	if e := l.Ops.Close(fd); err == nil {
+		err = e
+	}
+	if err != nil {
+		_ = l.Ops.Unlink(dir.Fd(), name)
+		return 0, err
+	}
+	return st.Ino, nil
+}
+
+// stale judges the lock file that is there.
+func (l *Locker) stale(dir *beneath.Dir, name string) (inode uint64, stale bool, err error) {
+	f, err := dir.OpenFile(name)
+	if err != nil {
+		if errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape) {
+			err = fmt.Errorf("lock file %q in %q: %w", name, dir.Path(), err)
+		}
+		return 0, false, err
+	}
+	defer f.Close()
+	p, err := io.ReadAll(io.LimitReader(f, 512))
+	if err != nil {
+		return 0, false, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return 0, false, err
+	}
+	touched := time.Unix(0, st.MTime)
+	pid, host, _ := strings.Cut(string(p), ":")
+	n, err := strconv.Atoi(pid)
+	here := err == nil && n > 0 && strings.TrimSpace(host) == l.Host
+	switch {
+	case here && touched.Before(l.Boot):
+		return st.Inode, true, nil // its holder died with the machine
+	case here && l.Alive(n):
+		return st.Inode, false, nil // never a live one, however old
+	case here:
+		return st.Inode, true, nil // Dovecot too overrides a dead process of the same host at once
+	}
+	return st.Inode, l.Now().Sub(touched) > StaleAfter, nil
+}
+
+// takeOver replaces a stale lock file by ours in one step, so that of two that
+// try only one succeeds: what was swapped out must be the file that was judged.
+func (l *Locker) takeOver(dir *beneath.Dir, name string, content []byte, old uint64) (uint64, error) {
+	temp := l.Temp()
+	inode, err := l.write(dir, temp, content)
+	if err != nil {
+		return 0, err
+	}
+	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
+		_ = l.Ops.Unlink(dir.Fd(), temp)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+			return 0, fmt.Errorf("%w: a stale lock file %q lies in %q, and this file system cannot swap names: remove it by hand", ErrHeld, name, dir.Path())
+		}
+		return 0, err
+	}
+	var st unix.Stat_t
+	if err := l.Ops.StatAt(dir.Fd(), temp, &st); err == nil && st.Ino == old {
+		_ = l.Ops.Unlink(dir.Fd(), temp)
+		return inode, nil
+	}
+	// Somebody else had taken it over just before: give it back.
+	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
+		return 0, err
+	}
+	_ = l.Ops.Unlink(dir.Fd(), temp)
+	return 0, ErrHeld
+}
+
+// Held tells for how long the lock has been held.
+func (k *Lock) Held() time.Duration { return k.l.Now().Sub(k.Since) }
+
+// Release removes the lock file. ErrStolen where it is not ours any more.
+func (k *Lock) Release() error {
+	var st unix.Stat_t
+	err := k.l.Ops.StatAt(k.dir.Fd(), k.name, &st)
+	if err == nil && st.Ino == k.inode {
+		return k.l.Ops.Unlink(k.dir.Fd(), k.name)
+	}
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %q in %q", ErrStolen, k.name, k.dir.Path())
+	}
+	return err
+}
