@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"errors"
+	"iter"
 	"time"
 
 	"mailsync/compare"
@@ -83,6 +84,13 @@ type Options struct {
 	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
 	// never did.
 	Quarantined func(manifest.Ref) bool
+	// Record is what is recorded of the store: it gives Recorded, Heads and the
+	// knowledge of a crash where those are not given.
+	Record *manifest.Store
+	// Heads yields the recorded mailboxes in the order of
+	// manifest.CompareMailboxes; Mailboxes then knows the roots of those that
+	// stamps prove untouched.
+	Heads func(ctx context.Context) iter.Seq2[manifest.Head, error]
 	// Recorded opens the record of a mailbox, whose digests are used again
 	// where stamps prove that nothing changed. It fails with
 	// compare.ErrNoMailbox where there is none. Nil means that there is no record.

@@ -46,12 +46,30 @@ func (s *Scanner) Mailboxes(ctx context.Context) iter.Seq2[compare.Head, error] 
 			yield(compare.Head{}, err)
 			return
 		}
-		for _, f := range all {
+		next, stop := func() (manifest.Head, error, bool) { return manifest.Head{}, nil, false }, func() {}
+		if s.opt.Heads != nil {
+			next, stop = iter.Pull2(s.opt.Heads(ctx))
+		}
+		defer stop()
+		h, herr, more := next()
+		for i := range all {
+			f := &all[i]
 			if ctx.Err() != nil {
 				yield(compare.Head{}, context.Cause(ctx))
 				return
 			}
-			if !yield(compare.Head{Name: f.name, Messages: -1, Damaged: -1}, nil) {
+			for more && herr == nil && manifest.CompareMailboxes(h.Name, f.name) < 0 {
+				h, herr, more = next()
+			}
+			if herr != nil {
+				yield(compare.Head{}, herr)
+				return
+			}
+			head := compare.Head{Name: f.name, Messages: -1, Damaged: -1}
+			if more && h.Name == f.name && s.asRecorded(f, &h) {
+				head.Content, head.State, head.Messages, head.Damaged = h.Content, h.State, h.Messages, h.Damaged
+			}
+			if !yield(head, nil) {
 				return
 			}
 		}
@@ -59,6 +77,15 @@ func (s *Scanner) Mailboxes(ctx context.Context) iter.Seq2[compare.Head, error] 
 			yield(compare.Head{}, err)
 		}
 	}
+}
+
+// asRecorded tells whether stamps prove that a mailbox is as it was recorded.
+func (s *Scanner) asRecorded(f *found, h *manifest.Head) bool {
+	if len(h.Watch) == 0 || !h.Gone.IsZero() || s.crashed && h.Ended.Before(s.opt.BootAt) {
+		return false
+	}
+	place, err := s.placeAt(f.name, f.path, true)
+	return err == nil && s.unchanged(f.path, &place, h.Watch)
 }
 
 // discover finds every mailbox, in the order of manifest.CompareMailboxes.

@@ -37,6 +37,7 @@ func (s *Scanner) Evidence(ctx context.Context, store, mailbox string, entry *ma
 			return unknown(ctx, ev, err)
 		}
 		ev.Exact, ev.Delivery, ev.ID = id.Exact, id.Delivery, id.ID
+		ev.Body, ev.NoID = id.Body, id.NoID
 		ev.Known = !id.Opaque
 		return ev, nil
 	case compare.DKIMBody:

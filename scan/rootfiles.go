@@ -138,7 +138,7 @@ func (v *View) still() bool {
 }
 
 // finish does what can be done only when every message has been seen.
-func (v *View) finish(context.Context) error {
+func (v *View) finish(ctx context.Context) error {
 	if v.cursor != nil {
 		e, err := v.cursor.peek()
 		if err != nil {
@@ -153,7 +153,9 @@ func (v *View) finish(context.Context) error {
 			v.alternate(fl)
 		}
 	}
-	v.tmp.report(v)
+	if err := v.tmp.report(ctx, v); err != nil {
+		return err
+	}
 	v.quota.report(v)
 	v.weigh()
 	v.mb.Messages, v.mb.Bytes = v.counts.Messages, v.counts.Bytes

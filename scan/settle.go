@@ -172,7 +172,7 @@ func (v *View) conclude(t *task) manifest.Entry {
 		v.keep(t.old, &e)
 	case failed:
 		v.keep(t.old, &e)
-		e.Detail = t.err.Error()
+		e.Damage, e.Detail = manifest.Unreadable, t.err.Error()
 		v.finding(manifest.Finding{Folder: e.Folder, File: e.File(), Kind: manifest.Unreadable, Detail: e.Detail})
 	case examined:
 		v.judge(t, &e)
@@ -189,7 +189,7 @@ func (v *View) conclude(t *task) manifest.Entry {
 			}
 		}
 	}
-	v.tmp.see(&e)
+	v.tmp.see(t.fl, &e)
 	return e
 }
 

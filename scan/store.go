@@ -35,6 +35,8 @@ type Scanner struct {
 	users  *userList
 	closed bool
 	doors  doors
+	// crashed: a crash may lie between Options.Record and now.
+	crashed bool
 }
 
 // New opens the store's root. It fails with ErrNoStore where that cannot be
@@ -61,6 +63,14 @@ func New(cfg Config, opt Options) (*Scanner, error) {
 	if opt.BootAt.IsZero() {
 		opt.BootAt = bootTime(opt.Now())
 	}
+	if r := opt.Record; r != nil {
+		if opt.Recorded == nil {
+			opt.Recorded = FromRecord(r)
+		}
+		if opt.Heads == nil {
+			opt.Heads = r.Heads
+		}
+	}
 	abs, err := filepath.Abs(cfg.Path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %q: %w", ErrConfig, cfg.Path, err)
@@ -72,6 +82,9 @@ func New(cfg Config, opt Options) (*Scanner, error) {
 	s := &Scanner{cfg: cfg, opt: opt, multi: multigrain(), pools: make(map[*budget.Device]*pool)}
 	if err := s.templates(); err != nil {
 		return nil, err
+	}
+	if opt.Record != nil {
+		s.crashed = s.Crashed(opt.Record.Record())
 	}
 	s.root, err = beneath.OpenRoot(cfg.Path, beneath.Options{Calls: opt.Calls, OnAtime: opt.OnAtime})
 	if err != nil {
@@ -153,12 +166,20 @@ func (s *Scanner) pool(path string, dev uint64) *pool {
 
 // Info implements compare.Source.
 func (s *Scanner) Info() compare.Info {
-	return compare.Info{
+	info := compare.Info{
 		Name:          s.cfg.Name,
 		FailureDomain: s.cfg.FailureDomain,
 		Role:          s.cfg.Role,
 		BootID:        s.opt.BootID,
 	}
+	if s.opt.Record != nil {
+		rec := s.opt.Record.Record()
+		info.LastGood = rec.Complete.Began
+		if s.crashed {
+			info.CrashAt = s.opt.BootAt
+		}
+	}
+	return info
 }
 
 // Identity is what tells one store from another that lies at the same path.

@@ -1,8 +1,10 @@
 package scan
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -23,6 +25,7 @@ const maxTmp = 1000
 // have been acknowledged, if it is whole and found nowhere else.
 type tmpFile struct {
 	folder, name string
+	size         int64
 	digest       manifest.Digest
 	header       manifest.HeaderID
 	stale        bool
@@ -33,6 +36,16 @@ type tmpFile struct {
 type tmpFiles struct {
 	files []tmpFile
 	x     *message.Examiner
+	// alike are messages of the mailbox that were not read and have the size
+	// of a file in tmp.
+	alike []alike
+}
+
+type alike struct {
+	dir  string
+	sub  manifest.Sub
+	name string
+	tmp  int
 }
 
 // list looks at the folder's tmp directory.
@@ -72,6 +85,7 @@ func (t *tmpFiles) look(v *View, fl *folderLook, tmp *beneath.Dir, name string) 
 	f := tmpFile{folder: fl.info.Name, name: name, stale: now.Sub(last) > staleAfter}
 	boot := v.s.opt.BootAt
 	if len(t.files) < maxTmp && st.Size > 0 && !boot.IsZero() && last.Before(boot) {
+		f.size = st.Size
 		f.digest, f.header = t.read(v, tmp, name)
 	}
 	if f.stale || !f.digest.IsZero() {
@@ -110,11 +124,14 @@ func (t *tmpFiles) read(v *View, tmp *beneath.Dir, name string) (manifest.Digest
 }
 
 // see notes that a message of the mailbox is what lies in tmp too.
-func (t *tmpFiles) see(e *manifest.Entry) {
+func (t *tmpFiles) see(fl *folderLook, e *manifest.Entry) {
 	for i := range t.files {
 		f := &t.files[i]
-		if f.digest.IsZero() {
+		if f.digest.IsZero() || f.seen {
 			continue
+		}
+		if e.Digest.IsZero() && e.Size == f.size && len(t.alike) < maxTmp {
+			t.alike = append(t.alike, alike{dir: fl.info.Dir, sub: e.Sub, name: e.Name, tmp: i})
 		}
 		if e.Digest == f.digest || f.header != (manifest.HeaderID{}) && e.HeaderID == f.header {
 			f.seen = true
@@ -123,7 +140,16 @@ func (t *tmpFiles) see(e *manifest.Entry) {
 }
 
 // report makes the findings, once every message of the mailbox was seen.
-func (t *tmpFiles) report(v *View) {
+func (t *tmpFiles) report(ctx context.Context, v *View) error {
+	for _, a := range t.alike {
+		if f := &t.files[a.tmp]; !f.seen {
+			same, err := t.compare(ctx, v, &a, f)
+			if err != nil {
+				return err
+			}
+			f.seen = same
+		}
+	}
 	for _, f := range t.files {
 		found := manifest.Finding{Folder: f.folder, File: "tmp/" + f.name, Certainty: manifest.Proof}
 		switch {
@@ -142,4 +168,23 @@ func (t *tmpFiles) report(v *View) {
 		t.x.Close()
 		t.x = nil
 	}
+	return nil
+}
+
+// compare reads a message that may be the one in tmp. What cannot be read may
+// be it: then nothing is said to be stranded.
+func (t *tmpFiles) compare(ctx context.Context, v *View, a *alike, f *tmpFile) (bool, error) {
+	r, err := v.s.OpenMessage(ctx, v.mb.Name, a.dir, a.sub, a.name)
+	if err != nil {
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+		return !errors.Is(err, ErrGone), nil
+	}
+	defer r.Close()
+	h := v.alg.New()
+	if _, err := io.Copy(h, r); err != nil {
+		return true, nil
+	}
+	return manifest.Digest{Alg: v.alg, Sum: [32]byte(h.Sum(nil))} == f.digest, nil
 }

@@ -189,6 +189,9 @@ func (s *Scanner) lookAt(ctx context.Context, mailbox, path string, known bool, 
 	}()
 	if record != nil {
 		v.rec = record.Mailbox()
+		if s.crashed && v.rec.Ended.Before(s.opt.BootAt) {
+			v.o.Crashed = true
+		}
 		v.cursor = newCursor(ctx, record)
 	}
 	if v.place, err = s.placeAt(mailbox, path, known); err != nil {
