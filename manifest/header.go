@@ -11,7 +11,7 @@ const (
 	MaxHeader        = 64 << 20 // bytes, uncompressed
 	MaxFolders       = 1 << 20
 	MaxSubscriptions = 1 << 20
-	MaxWatch         = 64 << 10 // bytes of Extra.Watch
+	MaxWatch         = 16 << 10 // bytes of Extra.Watch
 )
 
 // Extra is what a scan keeps beside a mailbox, to decide whether to look at it

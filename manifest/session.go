@@ -1,0 +1,431 @@
+package manifest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/zeebo/blake3"
+
+	"mailsync/manifest/durable"
+)
+
+// SessionOptions say how a look at a store is recorded.
+type SessionOptions struct {
+	// Alg is the algorithm of all digests; 0 means the recorded one, or BLAKE3.
+	// Another than the recorded one needs Adopt.
+	Alg Alg
+	// Adopt starts a new generation: the record of the old one is kept for
+	// reading (Store.At), and nothing of it counts for the new.
+	Adopt bool
+	// Fresh starts a new look even where an unfinished one could be continued.
+	Fresh bool
+	// Policy names what the look does ("rehash"). Only an unfinished look of
+	// the same policy is continued.
+	Policy string
+	// Now replaces the clock in tests.
+	Now func() time.Time
+	// Group is how many manifests are made durable together; 0 means 1,024.
+	Group int
+}
+
+// maxLoaded is how many rows of changed shards are held before their indexes are written.
+const maxLoaded = 1 << 16
+
+// Session records a look at a store. Its methods may be called by several
+// goroutines at once. What it has committed survives its end at any moment;
+// an error of the disk ends it, and is returned by every later call.
+type Session struct {
+	repo    *Repo
+	dir     string
+	opt     SessionOptions
+	view    *Store
+	lock    durable.File
+	syncer  durable.File // of the file system; opened before anything was written
+	batch   bool         // one syncfs for many files can be believed
+	resumed bool
+
+	flushing sync.Mutex // held while shards change
+	mu       sync.Mutex
+	rec      StoreRecord
+	counter  uint32
+	group    []*Draft // sealed and handed over, not durable yet
+	drafts   map[*Draft]struct{}
+	shards   map[int]*shard // changed since their index was written
+	loaded   int            // rows in shards
+	seen     [Shards][]uint64
+	unknown  [Shards][]uint64
+	err      error
+}
+
+// Begin starts to record a look at the store that id names, or goes on with an
+// unfinished one. Errors: ErrLocked where another session records the store,
+// ErrOther where id is not the store that was recorded and Adopt is not set,
+// ErrAlg, ErrReadOnly.
+func (r *Repo) Begin(id Identity, o SessionOptions) (*Session, error) {
+	if r.readOnly {
+		return nil, ErrReadOnly
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Group <= 0 {
+		o.Group = 1024
+	}
+	if len(id.Name) > 1024 || len(id.Path) > MaxFolderName || len(id.Host) > 1024 || len(id.BootID) > 256 || len(o.Policy) > 256 {
+		return nil, fmt.Errorf("%w: identity of store %s", ErrLimit, quote(id.Name))
+	}
+	key := StoreKey(id.Name, id.Path)
+	s := &Session{
+		repo: r, dir: r.storeDir(key), opt: o,
+		drafts: map[*Draft]struct{}{}, shards: map[int]*shard{},
+	}
+	if err := s.begin(key, id); err != nil {
+		s.unlock()
+		return nil, fmt.Errorf("record of store %s: %w", key, err)
+	}
+	return s, nil
+}
+
+// begin: lock, read, decide, clean up after a killed session, then say in the
+// store's record that a session is at work before it writes anything.
+func (s *Session) begin(key string, id Identity) error {
+	fsys := s.repo.fs
+	if err := durable.MkdirAll(fsys, s.dir, dirMode); err != nil {
+		return err
+	}
+	var err error
+	if s.lock, err = fsys.Open(filepath.Join(s.dir, lockName), os.O_RDWR|os.O_CREATE, fileMode); err != nil {
+		return err
+	}
+	if err := s.lock.Lock(); err != nil {
+		return err
+	}
+	if s.syncer, err = fsys.Open(s.dir, os.O_RDONLY, 0); err != nil {
+		return err
+	}
+	if s.batch, err = durable.Batches(s.syncer); err != nil {
+		return err
+	}
+	old, err := s.repo.readRecord(s.dir)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return err
+	}
+	if err := s.decide(key, id, old); err != nil {
+		return err
+	}
+	gen := filepath.Join(s.dir, generationName(s.rec.Generation))
+	if err := durable.MkdirAll(fsys, gen, dirMode); err != nil {
+		return err
+	}
+	s.view = &Store{repo: s.repo, dir: s.dir, rec: s.rec, session: s}
+	if old != nil && old.Dirty && old.Generation == s.rec.Generation {
+		if err := s.recover(gen); err != nil {
+			return err
+		}
+	}
+	s.rec.session++
+	s.rec.Dirty = true
+	if s.rec.Open.ID == 0 {
+		s.rec.Open = Look{ID: s.rec.session, Began: s.opt.Now().UTC(), BootID: id.BootID, Policy: s.opt.Policy}
+	}
+	s.view.rec = s.rec
+	return s.writeRecord()
+}
+
+// decide makes the record that the session starts from.
+func (s *Session) decide(key string, id Identity, old *StoreRecord) error {
+	alg := s.opt.Alg
+	if old == nil {
+		if alg == NoAlg {
+			alg = BLAKE3
+		}
+		if !alg.Valid() {
+			return fmt.Errorf("%w: %s", ErrAlg, alg)
+		}
+		s.rec = StoreRecord{Identity: id, Key: key, Generation: 1, Alg: alg}
+		return nil
+	}
+	if alg == NoAlg {
+		alg = old.Alg
+	}
+	if !alg.Valid() {
+		return fmt.Errorf("%w: %s", ErrAlg, alg)
+	}
+	if s.opt.Adopt {
+		// The old record moves beside its manifests before the new one takes its place.
+		path := filepath.Join(s.dir, generationName(old.Generation), recordName)
+		if err := durable.WriteFile(s.repo.fs, path, old.encode(), fileMode); err != nil {
+			return err
+		}
+		s.rec = StoreRecord{Identity: id, Key: key, Generation: old.Generation + 1, Alg: alg, session: old.session}
+		return nil
+	}
+	if why := old.Differs(&id); why != "" {
+		return fmt.Errorf("%w: %s", ErrOther, why)
+	}
+	if alg != old.Alg {
+		return fmt.Errorf("%w: recorded with %s, %s was asked for", ErrAlg, old.Alg, alg)
+	}
+	s.rec = *old
+	s.rec.Identity = id
+	if s.rec.Open.ID != 0 && (s.opt.Fresh || s.rec.Open.Policy != s.opt.Policy) {
+		s.rec.Open = Look{}
+	}
+	s.resumed = s.rec.Open.ID != 0
+	return nil
+}
+
+// recover brings the indexes up to date after a session that was killed, and
+// removes what it left behind.
+func (s *Session) recover(gen string) error {
+	names, err := s.repo.fs.Names(gen)
+	if err != nil {
+		return err
+	}
+	var leftover []string
+	for _, name := range names {
+		var no int
+		if _, err := fmt.Sscanf(name, "%03x", &no); err != nil || no >= Shards || shardName(no) != name {
+			continue
+		}
+		dir := filepath.Join(gen, name)
+		index, err := s.view.readIndex(no)
+		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		got, err := reconcile(s.repo.fs, dir, no, index, &s.rec)
+		if err != nil {
+			return err
+		}
+		if index == nil {
+			got.shard.dirty = true
+		}
+		if got.shard.dirty {
+			s.shards[no] = got.shard
+			s.loaded += len(got.shard.rows)
+			if err := s.writeIndexesAbove(maxLoaded); err != nil {
+				return err
+			}
+		} else {
+			s.rec.setShard(got.shard.sum())
+		}
+		for _, f := range got.leftover {
+			leftover = append(leftover, filepath.Join(dir, f))
+		}
+	}
+	if err := s.writeIndexes(); err != nil {
+		return err
+	}
+	// Only now does no index tell of a replaced manifest.
+	for _, f := range leftover {
+		if err := s.repo.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	s.rec.sumShards()
+	return nil
+}
+
+// writeRecord makes the store's record durable.
+func (s *Session) writeRecord() error {
+	s.mu.Lock()
+	rec := s.rec
+	rec.shards = slices.Clone(rec.shards)
+	s.mu.Unlock()
+	return durable.WriteFile(s.repo.fs, filepath.Join(s.dir, recordName), rec.encode(), fileMode)
+}
+
+func (s *Session) unlock() {
+	for _, f := range []durable.File{s.syncer, s.lock} {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+	s.syncer, s.lock = nil, nil
+}
+
+func (s *Session) record() StoreRecord {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rec
+}
+
+// Store reads what is recorded: what was there when the session began, and
+// what it has made durable since.
+func (s *Session) Store() *Store { return s.view }
+
+// Look returns the look that this session records.
+func (s *Session) Look() Look { return s.record().Open }
+
+// Resumed tells whether the session goes on with an unfinished look.
+func (s *Session) Resumed() bool { return s.resumed }
+
+// Stop records that the host was stopped cleanly.
+func (s *Session) Stop(stop Stop) error {
+	s.mu.Lock()
+	s.rec.Stop = stop
+	s.mu.Unlock()
+	return s.writeRecord()
+}
+
+// nameKey tells mailboxes of one shard apart; a collision would make a mailbox
+// that is gone look kept.
+func nameKey(mailbox string) (no int, key uint64) {
+	sum := blake3.Sum256([]byte(mailbox))
+	return int(binary.BigEndian.Uint16(sum[:2]) >> 4), binary.BigEndian.Uint64(sum[2:])
+}
+
+func (s *Session) mark(set *[Shards][]uint64, mailbox string) error {
+	no, key := nameKey(mailbox)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return s.err
+	}
+	set[no] = append(set[no], key)
+	return nil
+}
+
+// Keep says that a mailbox is as recorded. Nothing is written for it; after an
+// interruption a mailbox that was only kept is looked at again.
+func (s *Session) Keep(mailbox string) error { return s.mark(&s.seen, mailbox) }
+
+// Unknown says that a mailbox could not be looked at: its record stays as it
+// is, and it is not gone.
+func (s *Session) Unknown(mailbox string) error { return s.mark(&s.unknown, mailbox) }
+
+// Gone says that a mailbox is proven gone. Its manifest is kept, and its Head
+// says since when.
+func (s *Session) Gone(mailbox string) error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	if err := s.failed(); err != nil {
+		return err
+	}
+	sh, err := s.open(ShardOf(mailbox))
+	if err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, had := sh.find(mailbox)
+	if !had {
+		return fmt.Errorf("mailbox %s: %w", quote(mailbox), ErrNoMailbox)
+	}
+	if sh.rows[i].Gone.IsZero() {
+		sh.rows[i].Gone = s.opt.Now().UTC()
+		sh.dirty = true
+	}
+	return nil
+}
+
+func (s *Session) failed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// fail ends the session with an error.
+func (s *Session) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	return s.err
+}
+
+// Checkpoint makes everything durable that was committed before it was called,
+// and place with it (at most MaxPlace bytes), which Look returns to the
+// session that goes on with this look.
+func (s *Session) Checkpoint(place []byte) error {
+	if len(place) > MaxPlace {
+		return fmt.Errorf("%w: place of %d bytes", ErrLimit, len(place))
+	}
+	if err := s.settle(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.rec.Open.Place = slices.Clone(place)
+	s.mu.Unlock()
+	if err := s.writeRecord(); err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// settle flushes the group and writes the indexes.
+func (s *Session) settle() error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	if err := s.failed(); err != nil {
+		return err
+	}
+	if err := s.flush(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.writeIndexes(); err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	s.rec.sumShards()
+	s.mu.Unlock()
+	return nil
+}
+
+// Finish makes everything durable and ends the session. With complete, the
+// look has seen all of the store: a mailbox that was neither committed, kept
+// nor called unknown, by this session or one that it continues, is gone.
+// Without, the look stays unfinished, nothing is concluded from what it has not
+// visited, and the next session goes on with it.
+func (s *Session) Finish(complete bool) error {
+	if err := s.settle(); err != nil {
+		return err
+	}
+	s.flushing.Lock()
+	err := s.conclude(complete)
+	if err == nil {
+		err = s.writeIndexes()
+	}
+	s.flushing.Unlock()
+	if err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	if complete {
+		s.rec.Complete = s.rec.Open
+		s.rec.Complete.Ended = s.opt.Now().UTC()
+		s.rec.Complete.Place = nil
+		s.rec.Open = Look{}
+	}
+	s.rec.Dirty = false
+	s.rec.sumShards()
+	drafts := s.drafts
+	s.drafts = map[*Draft]struct{}{}
+	s.mu.Unlock()
+	for d := range drafts {
+		d.discard()
+	}
+	if err := s.writeRecord(); err != nil {
+		return s.fail(err)
+	}
+	_ = s.fail(ErrEnded)
+	s.unlock()
+	return nil
+}
+
+// Close ends a session that was not finished, as a kill would: what was made
+// durable stays, the rest is dropped. After Finish it does nothing.
+func (s *Session) Close() error {
+	_ = s.fail(ErrEnded)
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	s.unlock()
+	return nil
+}
