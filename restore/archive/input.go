@@ -105,6 +105,13 @@ func (p *pass) brokenStream(pos Position, what string, err error) error {
 	if p.ctx.Err() != nil {
 		return p.cause()
 	}
+	// A container that breaks inside of a member is reported there.
+	if n := len(pos.Members); p.told > n {
+		p.told = 0
+		return nil
+	} else if n > 0 {
+		p.told = n
+	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return p.truncated(pos, what+" ends before its end")

@@ -231,7 +231,7 @@ func (p *pass) mboxContent(in *input, variant string) (c content, whole bool, er
 	if !in.w.eof() || len(in.w.bytes()) > 0 {
 		return c, true, nil // the next message follows
 	}
-	return c, wholeLast(&c), nil
+	return c, in.w.broken() == nil && wholeLast(&c), nil
 }
 
 // findFrom looks for the end of a message: an empty line and then a "From "
@@ -334,8 +334,8 @@ func wholeLast(c *content) bool {
 		return false
 	}
 	head := c.head()
-	if headerEnd(head) < 0 && c.size() > int64(len(head)) {
-		return true // a header larger than what is looked at
+	if headerEnd(head) < 0 {
+		return c.size() > int64(len(head)) // a header larger than what is looked at
 	}
 	boundary := ""
 	for f := range fields(head) {

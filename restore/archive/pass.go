@@ -20,6 +20,7 @@ type pass struct {
 	spool   spool
 	scratch []byte   // for what is rewritten on the way: unstuffed, unquoted
 	buffers [][]byte // windows of each depth, kept between files
+	told    int // how deep inside of containers a broken stream was reported; 0 = none since the last message
 	msg     Message
 }
 
@@ -67,7 +68,7 @@ func (p *pass) emit(in *input, m *Message) error {
 	if p.ctx.Err() != nil {
 		return p.cause()
 	}
-	m.direct = in.plain != nil
+	m.direct, p.told = in.plain != nil, 0
 	p.complete(in, m)
 	if !p.yield(Item{Message: m}, nil) {
 		return errStop

@@ -9,6 +9,9 @@ import (
 // errTooLarge reports a message beyond the limit.
 var errTooLarge = errors.New("message is larger than the limit")
 
+// errLongLine reports a line that does not fit into memory.
+var errLongLine = errors.New("a message with a line longer than what is held in memory")
+
 // spool is where a message goes that is too large for memory: one unlinked
 // temporary file, used again for each such message.
 type spool struct {

@@ -64,7 +64,7 @@ func (p *pass) take(in *input, find func(b []byte, from int, eof bool) (end, nex
 			cut = next
 		}
 		if cut == 0 {
-			return content{}, errTooLarge
+			return content{}, errLongLine
 		}
 		if _, err := p.spool.Write(rewrite(b[:cut])); err != nil {
 			return content{}, err
@@ -79,6 +79,8 @@ func (p *pass) badContent(pos Position, in *input, err error) error {
 	switch {
 	case errors.Is(err, errTooLarge):
 		return p.tooLarge(pos)
+	case errors.Is(err, errLongLine):
+		return p.refuse(pos, err.Error())
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		if b := in.w.broken(); b != nil {
 			return p.brokenStream(pos, "compressed data or file", b)

@@ -48,6 +48,7 @@ type Resolver interface {
 // Answer is what a Resolver says of one address.
 type Answer struct {
 	Mailboxes []string // sorted, no name twice
+	Unknown   []string // addresses that it leads to, and that nothing knows
 	Detail    string   // why there is none, or what is worth knowing
 	Elsewhere bool     // a map sends the address only to addresses or programs outside the store
 }

@@ -1,31 +1,444 @@
 package replay
 
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
 // Maps configures the Resolver that reads the operator's own maps.
+//
+// An address is looked up as Postfix would: alias maps first and recursively,
+// then what says where a mailbox is. A catch-all in an alias map therefore wins
+// over an existing mailbox that the alias map does not name, as it does in
+// Postfix.
 type Maps struct {
 	Delimiter          string   // set of characters that start an address extension; "" = none
-	KeepCase           bool     // do not fold local parts
-	Domains            []string // domains that are local: their addresses are looked up by local part too
-	Virtual            []string // files: Postfix virtual(5), text form
+	KeepCase           bool     // do not fold local parts; domains always fold
+	Domains            []string // local domains: their addresses are looked up by local part too; the first completes names without a domain
+	Virtual            []string // files: virtual(5) alias maps, text form
 	Aliases            []string // files: aliases(5)
 	VirtualMailbox     []string // files: virtual_mailbox_maps
-	VirtualMailboxBase string   // directory the results are relative to
+	VirtualMailboxBase string   // directory their results are relative to
 	PasswdFiles        []string // files: Dovecot passwd-file
 	Command            []string // asked in bulk: addresses on stdin, "address<TAB>mailbox" lines on stdout
-	Unpropagated       bool     // propagate_unmatched_extensions is empty: extensions are dropped
+	Unpropagated       bool     // extensions are not carried over to what an alias leads to
 
-	// Mailboxes are the names of the target store's mailboxes; an address whose
+	// Mailboxes are the names of the target store's mailboxes. An address whose
 	// name is among them leads there.
-	Mailboxes Names
-	// At names the mailbox whose Maildir is at an absolute path; "" = none.
+	Mailboxes *Names
+	// At names the mailbox whose Maildir is at an absolute path; "" = none. nil:
+	// paths are not looked up.
 	At func(path string) string
+	// Placed tells whether the store has a place for a mailbox of that name,
+	// though it need not exist yet. nil: only mailboxes that exist are used.
+	Placed func(name string) bool
 }
 
-// Names is a set of mailbox names.
-type Names interface {
-	// Find returns the store's spelling of a mailbox name, compared without
-	// regard to case where fold is set.
-	Find(name string, fold bool) (string, bool)
+// limits of virtual(5) expansion: Postfix' virtual_alias_expansion_limit and
+// virtual_alias_recursion_limit.
+const (
+	expansionLimit = 1000
+	recursionLimit = 1000
+)
+
+// mapResolver answers from maps held in memory.
+type mapResolver struct {
+	Maps
+	virtual, aliases, boxes []table
+	passwd                  map[string]string // user -> path, "" where it says none
+	local                   map[string]bool   // domains
+	homes                   map[string]bool   // domains that hold mailboxes
+	newest                  time.Time
 }
 
-// NewResolver reads the maps.
-func NewResolver(m Maps) (Resolver, error) { return nil, ErrOptions }
+// NewResolver reads the maps. Errors wrap ErrResolver.
+func NewResolver(m Maps) (Resolver, error) {
+	r := &mapResolver{Maps: m, passwd: map[string]string{}, local: map[string]bool{}, homes: map[string]bool{}}
+	if r.Mailboxes == nil {
+		r.Mailboxes = &Names{}
+	}
+	for _, d := range m.Domains {
+		r.local[strings.ToLower(d)] = true
+		r.homes[strings.ToLower(d)] = true
+	}
+	for _, load := range []struct {
+		files []string
+		to    *[]table
+		read  func([]byte) (table, error)
+	}{{m.Virtual, &r.virtual, parsePostfixMap}, {m.Aliases, &r.aliases, parseAliases}, {m.VirtualMailbox, &r.boxes, parsePostfixMap}} {
+		for _, name := range load.files {
+			b, err := r.file(name)
+			if err != nil {
+				return nil, err
+			}
+			t, err := load.read(b)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrResolver, name, err)
+			}
+			*load.to = append(*load.to, t)
+		}
+	}
+	for _, name := range m.PasswdFiles {
+		b, err := r.file(name)
+		if err != nil {
+			return nil, err
+		}
+		for user, path := range parsePasswd(b) {
+			user = r.fold(user)
+			if _, twice := r.passwd[user]; !twice {
+				r.passwd[user] = path
+			}
+		}
+	}
+	for _, t := range r.boxes {
+		for k := range t {
+			r.homes[k[strings.LastIndexByte(k, '@')+1:]] = true
+		}
+	}
+	for u := range r.passwd {
+		if i := strings.LastIndexByte(u, '@'); i >= 0 {
+			r.homes[u[i+1:]] = true
+		}
+	}
+	return r, nil
+}
+
+// file reads a map; the name may carry Postfix' table type.
+func (r *mapResolver) file(name string) ([]byte, error) {
+	for _, t := range []string{"texthash:", "hash:", "btree:", "lmdb:", "cdb:"} {
+		name = strings.TrimPrefix(name, t)
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrResolver, err)
+	}
+	if st, err := os.Stat(name); err == nil && st.ModTime().After(r.newest) {
+		r.newest = st.ModTime()
+	}
+	return b, nil
+}
+
+// MapsChanged returns when the newest file of a resolver's maps was changed. A
+// map newer than the window may say where mail goes now, not where it went
+// then. Zero: no files.
+func MapsChanged(r Resolver) time.Time {
+	if m, ok := r.(*mapResolver); ok {
+		return m.newest
+	}
+	return time.Time{}
+}
+
+// Resolve implements Resolver.
+func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, error) {
+	out := make([]Answer, len(addrs))
+	asked := map[string][]int{} // address -> who needs the command's answer
+	for i, a := range addrs {
+		x := expansion{r: r, seen: map[string]bool{}}
+		x.address(a, 0)
+		out[i] = x.answer()
+		if len(r.Command) > 0 {
+			for _, left := range x.unknown {
+				asked[left] = append(asked[left], i)
+			}
+		}
+	}
+	if len(asked) == 0 {
+		return out, nil
+	}
+	keys := make([]string, 0, len(asked))
+	for k := range asked {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	answers, err := runCommand(ctx, r.Command, keys)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		for _, i := range asked[k] {
+			a := &out[i]
+			for _, box := range answers[k] {
+				if name, ok := r.name(box); ok {
+					a.Mailboxes = append(a.Mailboxes, name)
+				} else {
+					a.Detail = "the command names a mailbox that the store has no place for"
+				}
+			}
+			if len(answers[k]) > 0 {
+				a.Unknown = slices.DeleteFunc(a.Unknown, func(u string) bool { return u == k })
+			}
+		}
+	}
+	for i := range out {
+		slices.Sort(out[i].Mailboxes)
+		out[i].Mailboxes = slices.Compact(out[i].Mailboxes)
+	}
+	return out, nil
+}
+
+// name turns a userdb's answer, a mailbox name or an absolute path, into the
+// store's name.
+func (r *mapResolver) name(box string) (string, bool) {
+	if strings.HasPrefix(box, "/") {
+		if r.At == nil {
+			return "", false
+		}
+		name := r.At(box)
+		return name, name != ""
+	}
+	if name, ok := r.Mailboxes.Find(box, !r.KeepCase); ok {
+		return name, true
+	}
+	if r.Placed != nil && r.Placed(box) {
+		return box, true
+	}
+	return "", false
+}
+
+// fold is how local parts and names are compared.
+func (r *mapResolver) fold(s string) string {
+	if !r.KeepCase {
+		return strings.ToLower(s)
+	}
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		return s[:i] + strings.ToLower(s[i:])
+	}
+	return s
+}
+
+// expansion is one address being followed.
+type expansion struct {
+	r         *mapResolver
+	seen      map[string]bool
+	steps     int
+	boxes     []string
+	unknown   []string
+	elsewhere bool
+	limit     bool
+}
+
+func (x *expansion) answer() Answer {
+	slices.Sort(x.boxes)
+	a := Answer{Mailboxes: slices.Compact(x.boxes), Unknown: x.unknown, Elsewhere: x.elsewhere}
+	switch {
+	case x.limit:
+		a = Answer{Detail: fmt.Sprintf("its aliases expand to more than %d addresses or lead in a circle", expansionLimit)}
+	case len(a.Mailboxes) == 0 && len(x.unknown) > 0:
+		a.Detail = "no map knows this address"
+	case len(a.Mailboxes) == 0:
+		a.Detail = "leads outside of this store"
+	}
+	return a
+}
+
+// address follows one address through the alias maps to where mailboxes are.
+func (x *expansion) address(addr string, depth int) {
+	r := x.r
+	if x.steps++; x.steps > expansionLimit || depth > recursionLimit {
+		x.limit = true
+		return
+	}
+	local, domain := splitAddress(addr)
+	if domain == "" && len(r.Domains) > 0 {
+		domain = r.Domains[0]
+	}
+	domain = strings.ToLower(strings.TrimSuffix(domain, "."))
+	local = r.fold(local)
+	full := joinAddress(local, domain)
+	if x.seen[full] {
+		return
+	}
+	x.seen[full] = true
+	user, ext := r.cut(local)
+
+	if to, carry, ok := r.lookup(r.virtual, user, ext, domain, true); ok {
+		for _, t := range to {
+			next := x.target(t, local, domain, ext, carry)
+			if next == full {
+				x.final(local, user, domain, full) // an address that leads to itself ends there
+				continue
+			}
+			x.address(next, depth+1)
+		}
+		return
+	}
+	if domain == "" || r.local[domain] {
+		if to, carry, ok := r.alias(user, ext); ok {
+			for _, t := range to {
+				switch {
+				case strings.HasPrefix(t, "|"), strings.HasPrefix(t, "/"), strings.HasPrefix(t, ":include:"):
+					x.elsewhere = true // a program, a file or a list: not a mailbox of this store
+				case strings.HasPrefix(t, `\`):
+					u, _ := splitAddress(t[1:])
+					x.final(u, u, domain, joinAddress(u, domain))
+				default:
+					next := x.target(t, local, domain, ext, carry)
+					if next == full {
+						x.final(local, user, domain, full)
+						continue
+					}
+					x.address(next, depth+1)
+				}
+			}
+			return
+		}
+	}
+	x.final(local, user, domain, full)
+}
+
+// target completes the right side of a map.
+func (x *expansion) target(t, local, domain, ext string, carry bool) string {
+	if strings.HasPrefix(t, "@") { // the same local part in another domain
+		return joinAddress(local, strings.ToLower(t[1:]))
+	}
+	l, d := splitAddress(t)
+	if d == "" {
+		d = domain
+		if len(x.r.Domains) > 0 && !x.r.local[domain] {
+			d = x.r.Domains[0]
+		}
+	}
+	if carry && ext != "" && !x.r.Unpropagated {
+		l += ext
+	}
+	return joinAddress(x.r.fold(l), strings.ToLower(d))
+}
+
+// final looks up where the mailbox of an address is, that no alias leads on.
+func (x *expansion) final(local, user, domain, full string) {
+	r := x.r
+	// virtual_mailbox_maps, with and without the extension, then the catch-all.
+	if to, _, ok := r.lookup(r.boxes, user, strings.TrimPrefix(local, user), domain, false); ok {
+		for _, path := range to {
+			if r.At != nil {
+				if name := r.At(r.boxPath(path)); name != "" {
+					x.boxes = append(x.boxes, name)
+					return
+				}
+			}
+		}
+	}
+	for _, l := range []string{local, user} {
+		for _, name := range r.forms(l, domain) {
+			if path, ok := r.passwd[name]; ok {
+				if box, ok := r.name(name); ok {
+					x.boxes = append(x.boxes, box)
+					return
+				}
+				if path != "" {
+					if box, ok := r.name(path); ok {
+						x.boxes = append(x.boxes, box)
+						return
+					}
+				}
+			}
+			if box, ok := r.Mailboxes.Find(name, !r.KeepCase); ok {
+				x.boxes = append(x.boxes, box)
+				return
+			}
+		}
+	}
+	if domain != "" && !r.homes[domain] && !r.Mailboxes.HasDomain(domain) && len(r.Command) == 0 {
+		x.elsewhere = x.elsewhere || len(x.seen) > 1 // reached by an alias: a forward to somebody else
+		if x.elsewhere {
+			return
+		}
+	}
+	x.unknown = append(x.unknown, full)
+}
+
+// forms are the names under which an address may be known. The local part alone
+// names a mailbox only in a local domain: elsewhere it is somebody else's.
+func (r *mapResolver) forms(local, domain string) []string {
+	if domain == "" {
+		return []string{local}
+	}
+	out := []string{local + "@" + domain, domain + "/" + local}
+	if r.local[domain] {
+		out = append(out, local)
+	}
+	return out
+}
+
+func (r *mapResolver) boxPath(path string) string {
+	if !strings.HasPrefix(path, "/") {
+		path = strings.TrimSuffix(r.VirtualMailboxBase, "/") + "/" + path
+	}
+	return strings.TrimSuffix(path, "/")
+}
+
+// cut splits a local part at the first delimiter. Some names are never split
+// (Postfix' split_addr).
+func (r *mapResolver) cut(local string) (user, ext string) {
+	if r.Delimiter == "" {
+		return local, ""
+	}
+	switch strings.ToLower(local) {
+	case "mailer-daemon", "postmaster", "double-bounce":
+		return local, ""
+	}
+	if l := strings.ToLower(local); strings.ContainsRune(r.Delimiter, '-') && (strings.HasPrefix(l, "owner-") || strings.HasSuffix(l, "-request")) {
+		return local, ""
+	}
+	i := strings.IndexAny(local, r.Delimiter)
+	if i <= 0 {
+		return local, ""
+	}
+	return local[:i], local[i:]
+}
+
+// lookup asks tables for an address in the order of virtual(5): with its
+// extension, without, by local part in local domains, by domain. carry says that
+// the key had no extension, so that the result inherits it.
+func (r *mapResolver) lookup(tables []table, user, ext, domain string, bare bool) (to []string, carry, ok bool) {
+	type key struct {
+		s     string
+		carry bool
+	}
+	var keys []key
+	// Postfix folds what it looks up, whatever the maps' keys mean.
+	add := func(s string, carry bool) { keys = append(keys, key{strings.ToLower(s), carry}) }
+	if domain != "" {
+		if ext != "" {
+			add(user+ext+"@"+domain, false)
+		}
+		add(user+"@"+domain, true)
+	}
+	if bare && (domain == "" || r.local[domain]) {
+		if ext != "" {
+			add(user+ext, false)
+		}
+		add(user, true)
+	}
+	if domain != "" {
+		add("@"+domain, false)
+	}
+	for _, k := range keys {
+		for _, t := range tables {
+			if to, ok := t[k.s]; ok {
+				return to, k.carry, true
+			}
+		}
+	}
+	return nil, false, false
+}
+
+// alias asks the local alias maps: with the extension, then without.
+func (r *mapResolver) alias(user, ext string) (to []string, carry, ok bool) {
+	user, ext = strings.ToLower(user), strings.ToLower(ext)
+	for _, t := range r.aliases {
+		if ext != "" {
+			if to, ok := t[user+ext]; ok {
+				return to, false, true
+			}
+		}
+		if to, ok := t[user]; ok {
+			return to, true, true
+		}
+	}
+	return nil, false, false
+}

@@ -70,17 +70,17 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 			n++
 			it.recipient = x.addr
 			a := answers[x.addr]
-			if len(a.Mailboxes) == 0 {
+			// Asked for named mailboxes, nobody asks for what has none.
+			for _, detail := range noMailbox(a) {
 				if r.o.Mailbox != nil {
-					continue // asked for named mailboxes only
+					break
 				}
 				e.b = e.b[:0]
 				e.item(&it)
-				e.str(noMailboxDetail(a))
+				e.str(detail)
 				if err := r.nowhere.add(e.b); err != nil {
 					return err
 				}
-				continue
 			}
 			for _, name := range a.Mailboxes {
 				if r.o.Mailbox != nil && !r.o.Mailbox(name) || strings.IndexByte(name, 0) >= 0 {
@@ -116,14 +116,20 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 	return nil
 }
 
-func noMailboxDetail(a Answer) string {
-	switch {
-	case a.Detail != "":
-		return a.Detail
-	case a.Elsewhere:
-		return "leads outside of this store"
+// noMailbox gives the reason for each line without a mailbox: one where the
+// address leads nowhere, one for each member of an alias that nothing knows.
+func noMailbox(a Answer) []string {
+	if len(a.Mailboxes) == 0 {
+		if a.Detail != "" {
+			return []string{a.Detail}
+		}
+		return []string{"no map knows this address"}
 	}
-	return "no map knows this address"
+	var out []string
+	for _, u := range a.Unknown {
+		out = append(out, "leads to "+u+" too, which no map knows")
+	}
+	return out
 }
 
 func (c *collected) isOwn(x recipient) bool {

@@ -1,0 +1,130 @@
+package archive
+
+import (
+	"archive/zip"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// read feeds bytes to one archive under a name and checks what holds for any
+// input: no panic, no error but findings, no message larger than the input can
+// make, and each position is found again.
+func fuzzRead(t *testing.T, name string, mode os.FileMode, data []byte) {
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, mode); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Open(path, Options{Memory: 4 << 10, MaxMessage: 1 << 20, MaxNesting: 3, ReceivedBy: []string{"gw.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type seen struct {
+		pos  Position
+		body string
+	}
+	var all []seen
+	n := 0
+	for it, err := range a.Messages(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n > 10_000 {
+			return
+		}
+		if it.Message == nil {
+			continue
+		}
+		b, err := io.ReadAll(it.Message.Open())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if int64(len(b)) != it.Message.Size() {
+			t.Fatalf("size %d, %d bytes", it.Message.Size(), len(b))
+		}
+		if len(all) < 20 {
+			all = append(all, seen{it.Message.Pos, string(b)})
+		}
+	}
+	c := a.Cursor()
+	defer c.Close()
+	for i := len(all) - 1; i >= 0; i-- {
+		m, err := c.Get(context.Background(), all[i].pos)
+		if err != nil {
+			t.Fatalf("%s: %v", all[i].pos, err)
+		}
+		if b, err := io.ReadAll(m.Open()); err != nil || string(b) != all[i].body {
+			// Members of one name are one position: the first is found.
+			if len(all[i].pos.Members) == 0 {
+				t.Fatalf("%s: another message (%v)", all[i].pos, err)
+			}
+		}
+	}
+}
+
+func FuzzMbox(f *testing.F) {
+	f.Add([]byte(mboxOf(3, msg)))
+	f.Add([]byte("From a@b Mon Jan  5 10:00:00 2026\r\nContent-Length: 3\r\n\r\nab\r\n\r\nFrom c@d Mon Jan  5 10:00:00 2026\n"))
+	f.Add([]byte("\n\nFrom - Mon Jan  5 10:00:00 2026\n\n"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.mboxrd", 0o600, b) })
+}
+
+func FuzzBSMTP(f *testing.F) {
+	f.Add([]byte("MAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\nSubject: x\n\n..x\n.\n"))
+	f.Add([]byte("EHLO x\r\nMAIL FROM:<> SIZE=1\r\nRCPT TO:<\"a b\"@d> NOTIFY=NEVER\r\nDATA\r\n\r\n.\r\nQUIT\r\n"))
+	f.Add([]byte("220 hi\nmail from:a\nrcpt to:b\ndata\n.\nRSET\nBDAT 3\n"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.bsmtp", 0o600, b) })
+}
+
+func FuzzPostfix(f *testing.F) {
+	f.Add([]byte("CO            332            182              1               0            332T\x111169404379 306437S\x03a@bM\x00N\x05hello" + "X\x00R\x03c@dE\x00"))
+	f.Add([]byte("CO            332            182              1               0            332p\x0f             81"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "HOLD", 0o700, b) })
+}
+
+func FuzzTar(f *testing.F) {
+	f.Add([]byte(tarOf(f, tarEntry{name: "a.eml", body: msg(1)}, tarEntry{name: "b/c.mbox", body: mboxOf(2, msg)})))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.tar", 0o600, b) })
+}
+
+func FuzzZip(f *testing.F) {
+	f.Add([]byte(zipOf(f, zip.Deflate, true, "a.eml", "b.eml")))
+	f.Add([]byte(zipOf(f, zip.Store, false, "a.eml", "b.eml")))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.zip", 0o600, b) })
+}
+
+func FuzzEml(f *testing.F) {
+	f.Add([]byte(msg(1)))
+	f.Add([]byte("12\nSubject: x\n\nrest"))
+	f.Add([]byte(gz(f, msg(1))))
+	f.Add([]byte("X-Envelope-To: <a@b>, \"c,d\"@e,,<>\n\nReceived: by x for <>"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.eml", 0o600, b) })
+}
+
+func FuzzDate(f *testing.F) {
+	f.Add("Sun, 22 Nov 2026 08:56:00 +0000 (UTC)")
+	f.Add("From a@b Mon Jan  5 10:00:00 MET 2026 remote from x")
+	f.Add("2026-11-22 08:56:00")
+	f.Fuzz(func(t *testing.T, s string) {
+		ParseDate(s)
+		parseFrom([]byte(s), time.UTC)
+	})
+}
+
+func FuzzPosition(f *testing.F) {
+	f.Add("a/b!c@12")
+	f.Add("%40%21%25")
+	f.Fuzz(func(t *testing.T, s string) {
+		p, err := ParsePosition(s)
+		if err != nil {
+			return
+		}
+		q, err := ParsePosition(p.String())
+		if err != nil || !q.Equal(p) {
+			t.Fatalf("%q: %+v, %+v %v", s, p, q, err)
+		}
+	})
+}
