@@ -61,6 +61,9 @@ func (g *xzGuard) Read(p []byte) (int, error) {
 	if bad := g.follow(p[:n]); bad != nil {
 		return 0, bad
 	}
+	if err == io.EOF && n == 0 && g.state != xzLost && (g.state != xzStream || g.skip > 0 || len(g.buf) > 0) {
+		return 0, io.ErrUnexpectedEOF // the decoder takes some cuts for the end
+	}
 	return n, err
 }
 
