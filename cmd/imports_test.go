@@ -14,21 +14,24 @@ import (
 // ships. It is the picture of docs/architecture.md; the more specific entry
 // wins, and a room with no entry may not exist.
 var mayImport = map[string][]string{
-	"manifest":            {"manifest/durable"},
-	"manifest/durable":    {},
-	"compare":             {"manifest"},
-	"scan/maildir":        {"manifest"},
-	"scan/message":        {"manifest"},
-	"scan/beneath":        {},
-	"scan/budget":         {},
-	"scan":                {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"scan/verify":         {"scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
-	"restore":             {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"restore/archive":     {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"restore/replay":      {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"cmd":                 {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/replay", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
-	"cmd/mailsync/ui":     {"compare", "manifest", "restore", "restore/replay"},
-	"cmd/mailsync/config": {"manifest"},
+	"manifest":                     {"manifest/durable"},
+	"manifest/durable":             {},
+	"manifest/durable/durabletest": {"manifest/durable"},    // a disk that can fail, for tests
+	"compare/comparetest":          {"manifest", "compare"}, // stores in memory, for tests
+	"restore/place":                {"manifest/durable", "scan/beneath", "scan/maildir"},
+	"compare":                      {"manifest"},
+	"scan/maildir":                 {"manifest"},
+	"scan/message":                 {"manifest"},
+	"scan/beneath":                 {},
+	"scan/budget":                  {},
+	"scan":                         {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"scan/verify":                  {"scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
+	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/replay", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
+	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},
+	"cmd/mailsync/config":          {"manifest"},
 }
 
 // onlyIn says which outside packages belong to one room.

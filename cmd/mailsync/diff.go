@@ -13,12 +13,6 @@ import (
 	"mailsync/compare"
 )
 
-// kinds are all kinds of differences, in the order in which they are shown.
-var kinds = []compare.Kind{
-	compare.MailboxMissing, compare.FolderMissing, compare.Missing, compare.DamagedCopy, compare.Content,
-	compare.Flags, compare.Keywords, compare.Date, compare.UID, compare.Moved, compare.UIDValidity, compare.Subscriptions,
-}
-
 func (a *app) diffCommand() *cobra.Command {
 	var globs config.Globs
 	var recorded []string
@@ -79,7 +73,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	r := c.Result()
 	n := a.summary.Counts
 	n["mailboxes"], n["messages"], n["differences"] = r.Mailboxes, r.Messages, r.Differences
-	for _, k := range kinds {
+	for _, k := range compare.Kinds {
 		n[string(k)] = r.Kinds[k]
 	}
 	n["unknown"], n["skipped"] = r.Unknown, r.Skipped
@@ -93,13 +87,6 @@ func (a *app) difference(d *compare.Difference, names []string) {
 	if a.out.JSON() {
 		return
 	}
-	file := ""
-	for _, c := range d.Copies {
-		if c.Entry != nil {
-			file = c.Entry.File()
-			break
-		}
-	}
 	word := pad(string(d.Kind), 15)
 	switch d.Kind {
 	case compare.Missing, compare.DamagedCopy, compare.FolderMissing, compare.MailboxMissing:
@@ -107,7 +94,7 @@ func (a *app) difference(d *compare.Difference, names []string) {
 	default:
 		word = a.out.Style.Yellow(word)
 	}
-	line := word + "  " + where(d.Mailbox, d.Folder, file)
+	line := word + "  " + where(d.Mailbox, d.Folder, d.File)
 	if d.Messages > 0 {
 		line += "  (" + ui.Plural(d.Messages, "message") + ")"
 	}
@@ -136,6 +123,10 @@ func copyText(c *compare.Copy) string {
 	switch {
 	case c.Unknown != "":
 		return "not known: " + ui.EscapeText(c.Unknown)
+	case c.Folder != nil:
+		return fmt.Sprintf("there, UIDVALIDITY %d, next UID %d", c.Folder.UIDValidity, c.Folder.UIDNext)
+	case c.Mailbox != nil:
+		return "there, " + ui.Plural(int64(len(c.Mailbox.Folders)), "folder")
 	case c.Entry == nil:
 		return "none"
 	}
@@ -178,7 +169,7 @@ func (a *app) tellDiff(stores []*config.Store, r *compare.Result) {
 		return
 	}
 	var parts []string
-	for _, k := range kinds {
+	for _, k := range compare.Kinds {
 		if n := r.Kinds[k]; n > 0 {
 			parts = append(parts, ui.Count(n)+" "+string(k))
 		}

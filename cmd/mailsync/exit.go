@@ -9,6 +9,9 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/manifest"
+	"mailsync/restore"
+	"mailsync/restore/archive"
+	"mailsync/restore/replay"
 	"mailsync/scan"
 )
 
@@ -103,8 +106,27 @@ var codes = []struct {
 	{scan.ErrOtherFilesystem, exitPartial},
 	{manifest.ErrOther, exitPartial},
 	{scan.ErrHalfGone, exitPartial},
+	{replay.ErrLedger, exitData},
+	{replay.ErrResolver, exitUnavailable},
+	{replay.ErrNoEnvelopes, exitData},
+	{replay.ErrNoGap, exitUsage},
+	{replay.ErrOptions, exitUsage},
+	{archive.ErrOptions, exitUsage},
+	{archive.ErrPosition, exitData},
+	{archive.ErrNoInput, exitNoInput},
+	{restore.ErrBusy, exitTempFail},
+	{restore.ErrPlan, exitData},
+	{restore.ErrNewer, exitData},
+	{restore.ErrRun, exitData},
+	{restore.ErrNoRun, exitNoInput},
+	{restore.ErrNotUndoable, exitNoInput},
+	{restore.ErrNoSource, exitNoInput},
+	{restore.ErrNoSpace, exitPartial},
+	{restore.ErrDisk, exitIO},
+	{restore.ErrOptions, exitUsage},
 	{ui.ErrNotAsked, exitNoPerm},
 	{fs.ErrPermission, exitNoPerm},
 	{scan.ErrNoStore, exitNoInput},
+	{restore.ErrNoTarget, exitNoInput},
 	{fs.ErrNotExist, exitNoInput},
 }

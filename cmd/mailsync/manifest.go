@@ -64,7 +64,6 @@ type recordLine struct {
 	Scanned    time.Time `json:"scanned,omitzero"` // when the last complete scan began
 	Finished   time.Time `json:"finished,omitzero"`
 	Open       time.Time `json:"open,omitzero"` // when a scan began that is not finished
-	CleanStop  bool      `json:"clean_stop"`
 	Mailboxes  int64     `json:"mailboxes"`
 	Messages   int64     `json:"messages"`
 	Bytes      int64     `json:"bytes"`
@@ -75,7 +74,7 @@ type recordLine struct {
 func recordOf(r *manifest.StoreRecord) recordLine {
 	l := recordLine{
 		Head: ui.Head{V: 1, Type: "record"}, Store: r.Name, Path: r.Path, Generation: r.Generation, Digest: r.Alg.String(),
-		Scanned: r.Complete.Began.UTC(), Finished: r.Complete.Ended.UTC(), Open: r.Open.Began.UTC(), CleanStop: r.CleanStop,
+		Scanned: r.Complete.Began.UTC(), Finished: r.Complete.Ended.UTC(), Open: r.Open.Began.UTC(),
 		Mailboxes: r.Mailboxes, Messages: r.Messages, Bytes: r.Bytes, Content: r.Content.String(), State: r.State.String(),
 	}
 	if l.Store == "" {
@@ -243,11 +242,15 @@ func (a *app) manifestShow(ctx context.Context, arg string, globs config.Globs) 
 	l := recordOf(&r)
 	a.out.Record(l)
 	for _, row := range [][2]string{
-		{"store", ui.Escape(l.Store)}, {"path", ui.Escape(l.Path)},
-		{"generation", fmt.Sprint(l.Generation)}, {"digest", l.Digest},
-		{"scanned", a.when(scanned(r))}, {"mailboxes", ui.Count(l.Mailboxes)},
+		{"store", ui.Escape(l.Store)},
+		{"path", ui.Escape(l.Path)},
+		{"generation", fmt.Sprint(l.Generation)},
+		{"digest", l.Digest},
+		{"scanned", a.when(scanned(r))},
+		{"mailboxes", ui.Count(l.Mailboxes)},
 		{"messages", ui.Count(l.Messages) + ", " + ui.Bytes(l.Bytes)},
-		{"content root", l.Content}, {"state root", l.State},
+		{"content root", l.Content},
+		{"state root", l.State},
 	} {
 		a.out.Print(fmt.Sprintf("%-14s %s", row[0], row[1]))
 	}

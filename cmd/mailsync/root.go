@@ -55,8 +55,15 @@ STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
 		group string
 		cmd   *cobra.Command
 	}{
+		{groupLook, a.scanCommand()},
 		{groupLook, a.verifyCommand()},
 		{groupLook, a.diffCommand()},
+		{groupRepair, a.restoreCommand()},
+		{groupRepair, a.applyCommand()},
+		{groupRepair, a.undoCommand()},
+		{groupRepair, a.runsCommand()},
+		{groupArchive, a.replayCommand()},
+		{groupArchive, a.auditCommand()},
 		{groupOther, a.manifestCommand()},
 		{groupOther, a.configCommand()},
 		{groupOther, a.versionCommand()},

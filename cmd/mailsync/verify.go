@@ -62,25 +62,9 @@ func (a *app) verify(ctx context.Context, args []string, o *verifyFlags) (outcom
 	if err != nil {
 		return outcome{}, err
 	}
-	set := a.budgets()
-	var all outcome
-	var failed []error
-	for _, s := range stores {
-		out, err := a.verifyStore(ctx, s, set, o)
-		all.findings = all.findings || out.findings
-		all.partial = all.partial || out.partial
-		if cerr := cancelled(ctx); cerr != nil {
-			return all, cerr
-		}
-		if err != nil {
-			// The others are checked all the same; each error is told.
-			if len(stores) > 1 {
-				a.out.Problem(a.command, err, ui.Hint(err))
-			}
-			failed = append(failed, err)
-		}
-	}
-	return all, errors.Join(failed...)
+	return a.each(ctx, stores, func(s *config.Store, set *budget.Set) (outcome, error) {
+		return a.verifyStore(ctx, s, set, o)
+	})
 }
 
 // stageLine is what is known when a stage has ended, in JSON.

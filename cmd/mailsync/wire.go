@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
 	"mailsync/manifest"
+	"mailsync/restore"
 	"mailsync/scan"
 	"mailsync/scan/budget"
 	"mailsync/scan/maildir"
@@ -90,6 +92,9 @@ func (a *app) scanConfig(s *config.Store) scan.Config {
 		Alg: s.Digest.Alg, FailureDomain: s.FailureDomain, Role: s.Role.String(),
 		Limits: a.limits(s), Breaker: float64(s.Breaker), KeepAbsences: s.Absences.Duration,
 	}
+	if !config.IsPath(s.Name) {
+		c.Known = s.Name
+	}
 	if s.Folders == config.FS {
 		c.Folders = maildir.FS
 	}
@@ -115,7 +120,7 @@ func (a *app) openLive(s *config.Store, set *budget.Set) (*side, error) {
 	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
-		opt.Recorded = sd.recorded.Open
+		opt.Recorded = scan.FromRecord(rec)
 	}
 	sd.scanner, err = scan.New(a.scanConfig(s), opt)
 	if err != nil {
@@ -223,4 +228,32 @@ func spill() (compare.Spill, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// witnesses asks the store that a reference names.
+type witnesses map[string]compare.Witness
+
+func (w witnesses) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
+	if one := w[ref.Store]; one != nil {
+		return one.Lookup(ctx, ref)
+	}
+	return compare.UnknownPresence, nil
+}
+
+func (w witnesses) Evidence(ctx context.Context, store, mailbox string, e *manifest.Entry, kind compare.EvidenceKind) (compare.Evidence, error) {
+	if one := w[store]; one != nil {
+		return one.Evidence(ctx, store, mailbox, e, kind)
+	}
+	return compare.Evidence{Kind: kind}, nil
+}
+
+// site is a live store as restore sees it.
+func (s *side) site() *restore.Site {
+	if s.scanner == nil {
+		return nil
+	}
+	return &restore.Site{
+		Store: s.store.Name, Path: s.store.Path, Symlinks: s.store.Symlinks,
+		Place: func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
+	}
 }

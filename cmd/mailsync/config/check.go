@@ -63,3 +63,15 @@ func (a *Archive) check() error {
 	}
 	return nil
 }
+
+// Zone is the zone of "From " lines that name none; nil where nothing is configured.
+func (a *Archive) Zone() (*time.Location, error) {
+	if a.Timezone == "" {
+		return nil, nil
+	}
+	loc, err := time.LoadLocation(a.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("%w: archives.%s: timezone %q: %w", ErrConfig, a.Name, a.Timezone, err)
+	}
+	return loc, nil
+}

@@ -55,3 +55,14 @@ func (g *Globs) Set(s string) error {
 
 // Type implements pflag.Value.
 func (*Globs) Type() string { return "GLOB" }
+
+// Rank is the place of the first pattern that name matches: mailboxes are
+// worked on in the order in which their patterns were given.
+func (g Globs) Rank(name string) int {
+	for i := range g {
+		if g[i : i+1].Match(name) {
+			return i
+		}
+	}
+	return len(g)
+}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"encoding/base64"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -78,6 +79,19 @@ type unknownCopy struct {
 	Unknown string `json:"unknown"`
 }
 
+// folderCopy is a folder as a whole: folder_missing, uidvalidity.
+type folderCopy struct {
+	UIDValidity uint32   `json:"uidvalidity"`
+	UIDNext     uint32   `json:"uidnext"`
+	Keywords    []string `json:"keywords"`
+}
+
+// mailboxCopy is a mailbox as a whole: mailbox_missing, subscriptions.
+type mailboxCopy struct {
+	Folders       int      `json:"folders"`
+	Subscriptions []string `json:"subscriptions"`
+}
+
 // Difference is the line of one difference.
 type Difference struct {
 	Head
@@ -107,6 +121,10 @@ func DifferenceOf(d *compare.Difference, stores []string) Difference {
 			l.Copies[name] = unknownCopy{c.Unknown}
 		case c.Entry != nil:
 			l.Copies[name] = copyOf(c.Entry)
+		case c.Folder != nil:
+			l.Copies[name] = folderCopy{UIDValidity: c.Folder.UIDValidity, UIDNext: c.Folder.UIDNext, Keywords: words(c.Folder.Keywords)}
+		case c.Mailbox != nil:
+			l.Copies[name] = mailboxCopy{Folders: len(c.Mailbox.Folders), Subscriptions: words(c.Mailbox.Subscriptions)}
 		}
 	}
 	for _, g := range d.Good {
@@ -121,12 +139,17 @@ func DifferenceOf(d *compare.Difference, stores []string) Difference {
 func copyOf(e *manifest.Entry) Copy {
 	c := Copy{
 		Path: PathOf(e.File()), Digest: e.Digest, Size: e.Size, Flags: e.Flags,
-		Keywords: e.Keywords, UID: e.UID, Date: e.Date(),
-	}
-	if c.Keywords == nil {
-		c.Keywords = []string{}
+		Keywords: words(e.Keywords), UID: e.UID, Date: e.Date(),
 	}
 	return c
+}
+
+// words is a list that is never null.
+func words(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }
 
 // Action is the line of one action.
@@ -158,7 +181,7 @@ func ActionOf(a *restore.Action) Action {
 	}
 	return Action{
 		Head: head("action"), Op: a.Op, Mailbox: a.Ref.Mailbox, MailboxB64: rawName(a.Ref.Mailbox), Folder: a.Ref.Folder,
-		Path: PathOf(file), Digest: g.Digest, From: a.From, State: a.State, Detail: a.Detail,
+		Path: PathOf(file), Digest: g.Digest, From: FromText(a.From), State: a.State, Detail: a.Detail,
 	}
 }
 
@@ -178,4 +201,26 @@ type Summary struct {
 // SummaryOf fills the head of a summary.
 func SummaryOf(command string) Summary {
 	return Summary{Head: head("summary"), Command: command, Counts: map[string]int64{}}
+}
+
+// Text returns the path for a person, before escaping.
+func (p *Path) Text() string {
+	if p.File != nil {
+		return *p.File
+	}
+	raw, err := base64.StdEncoding.DecodeString(p.FileB64)
+	if err != nil {
+		return p.FileB64
+	}
+	return string(raw)
+}
+
+// FromText writes where an action's bytes come from: a store, or an archive
+// and the position in it.
+func FromText(from string) string {
+	name, position, ok := strings.Cut(from, "\x00")
+	if !ok || position == "" {
+		return name
+	}
+	return name + " " + position
 }

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore"
+)
+
+func (a *app) applyCommand() *cobra.Command {
+	var w writeFlags
+	c := &cobra.Command{
+		Use: "apply PLANFILE", Short: "carry out a plan that restore or replay has written",
+		Long: `Apply carries out a plan that --plan has written. A mailbox that has changed
+since in what the plan is about is refused, the others go on.`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.applyPlan(ctx, args[0], &w) }),
+	}
+	c.Flags().BoolVarP(&w.yes, "yes", "y", false, "apply without asking")
+	c.Flags().BoolVar(&w.dryRun, "dry-run", false, "show the plan, write nothing at all")
+	return c
+}
+
+func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcome, error) {
+	plan, err := restore.LoadPlan(file)
+	if err != nil {
+		return outcome{}, a.runProblem(err)
+	}
+	defer plan.Close()
+	if err := a.permitted(w); err != nil {
+		return outcome{}, err
+	}
+	h := planHeader(plan)
+	set := a.budgets()
+	target, err := a.openLive(a.storeOfRun(h.Store, h.Path), set)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer target.close()
+	sources := restore.BySource{}
+	for _, src := range h.Sources {
+		if src.Archive {
+			from, err := a.archiveSource(src.Name, src.Path)
+			if err != nil {
+				return outcome{}, err
+			}
+			defer from.Close()
+			sources[src.Name] = from
+			continue
+		}
+		sd, err := a.openLive(a.storeOfRun(src.Name, src.Path), set)
+		if err != nil {
+			return outcome{}, err
+		}
+		defer sd.close()
+		sources[src.Name] = restore.FromSite(sd.site())
+	}
+	a.out.Say("Plan of %s for %s.", ui.Time(h.Made), ui.Name(h.Store))
+	if err := a.showPlan(ctx, plan); err != nil {
+		return outcome{}, err
+	}
+	f := plan.Forecast()
+	out := outcome{findings: f.Open > 0, partial: f.Unknown > 0}
+	if !w.writes() {
+		return a.keepPlan(ctx, plan, out, w)
+	}
+	if !f.Work() {
+		return out, a.listPlan(ctx, plan)
+	}
+	if err := a.confirm(ctx, w, "Apply this plan to "+ui.Name(h.Store)+"?"); err != nil {
+		return outcome{}, err
+	}
+	did, err := a.apply(ctx, plan.Actions(ctx), applied{site: target.site(), src: sources, total: f.Actions, few: f.Actions <= fewActions})
+	did.partial = did.partial || out.partial
+	if err == nil {
+		a.tellRestored(h.Store, &did)
+	}
+	return did, err
+}

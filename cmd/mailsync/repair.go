@@ -1,0 +1,331 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore"
+)
+
+// writeFlags are those of every command that writes into a store.
+type writeFlags struct {
+	yes    bool
+	dryRun bool
+	plan   string
+}
+
+// writes tells whether the command would write into a store.
+func (w *writeFlags) writes() bool { return !w.dryRun && w.plan == "" }
+
+// permitted refuses early what nobody has allowed: without a terminal a
+// command that writes needs --yes.
+func (a *app) permitted(w *writeFlags) error {
+	if !w.writes() || w.yes || a.out.Interactive() {
+		return nil
+	}
+	return &ui.Problem{
+		What: "refused: this would write into a store, and there is no terminal to ask at", Code: exitNoPerm,
+		Hint: "--dry-run shows the plan, --plan FILE keeps it, --yes applies it without asking",
+	}
+}
+
+// errDeclined reports that the operator said no.
+var errDeclined = &ui.Problem{What: "not applied: the answer was not yes", Code: exitNoPerm, Hint: "nothing was written"}
+
+// confirm asks before the first write.
+func (a *app) confirm(ctx context.Context, w *writeFlags, question string) error {
+	if w.yes {
+		return nil
+	}
+	ok, err := a.out.Confirm(ctx, question)
+	if err == nil && !ok {
+		err = errDeclined
+	}
+	return err
+}
+
+// applied is what carrying out a plan needs beyond the plan.
+type applied struct {
+	site  *restore.Site
+	of    string // undo: the run that is taken back
+	src   restore.Source
+	total int64
+	// few: so little is to be done that each action is worth a line.
+	few bool
+}
+
+// apply carries out actions in a run of their own.
+func (a *app) apply(ctx context.Context, actions iter.Seq2[restore.Action, error], x applied) (outcome, error) {
+	run, err := a.begin(&x)
+	if err != nil {
+		return outcome{}, err
+	}
+	stop := a.out.Progress(ctx, a.poke, a.applying(run, x.total))
+	var failed error
+	for act, err := range run.Apply(ctx, actions, x.src) {
+		if err != nil {
+			failed = err
+			break
+		}
+		a.action(&act, x.few)
+	}
+	if failed == nil {
+		failed = cancelled(ctx)
+	}
+	stop()
+	if err := run.End(failed); err != nil && failed == nil {
+		failed = err
+	}
+	return a.applyOutcome(run, failed)
+}
+
+// begin starts a run and its journal.
+func (a *app) begin(x *applied) (*restore.Run, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of})
+	if err != nil {
+		return nil, a.runProblem(err)
+	}
+	a.summary.Run = run.ID()
+	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + ui.Command("mailsync", "undo", run.ID())
+	return run, nil
+}
+
+// again is the command line of this run.
+func (a *app) again() string { return ui.Command(append([]string{"mailsync"}, a.args...)...) }
+
+func (a *app) applying(run *restore.Run, total int64) func() ui.Snapshot {
+	return func() ui.Snapshot {
+		p := &run.Progress
+		return ui.Snapshot{
+			Stage: "applying", Done: p.Done.Load() + p.Failed.Load(), Total: total, Unit: "action",
+			Bytes: p.Bytes.Load(), Found: p.Failed.Load(), FoundAs: "failure",
+		}
+	}
+}
+
+// applyOutcome turns the end of a run into an outcome and the summary's counts.
+func (a *app) applyOutcome(run *restore.Run, failed error) (outcome, error) {
+	c := run.Counts()
+	a.addActions(&c)
+	o := outcome{findings: c.Refused > 0 || c.Open > 0, partial: c.Failed > 0}
+	if errors.Is(failed, restore.ErrNoSpace) {
+		failed = &ui.Problem{
+			Why: failed, Code: exitPartial,
+			Hint: "what was acknowledged stays; make room, then go on with: " + a.again(),
+		}
+	} else if failed != nil && !errors.Is(failed, context.Canceled) {
+		failed = a.runProblem(failed)
+	}
+	return o, failed
+}
+
+func (a *app) addActions(c *restore.Counts) {
+	n := a.summary.Counts
+	n["planned"] += c.Planned
+	n["done"] += c.Done
+	n["already"] += c.Already
+	n["skipped"] += c.Skipped
+	n["refused"] += c.Refused
+	n["failed"] += c.Failed
+}
+
+// runProblem says what to do about an error of a plan or a run.
+func (a *app) runProblem(err error) error {
+	p := &ui.Problem{Why: err}
+	switch {
+	case errors.Is(err, restore.ErrBusy):
+		p.Hint = "mailsync runs shows it; try again when it has ended"
+	case errors.Is(err, restore.ErrNewer):
+		p.Hint = "use the mailsync that made it, or a newer one"
+	case errors.Is(err, restore.ErrPlan):
+		p.Hint = "nothing was applied; make the plan anew with restore --plan"
+	case errors.Is(err, restore.ErrNoRun):
+		p.Hint = "mailsync runs lists the runs that there are"
+	case errors.Is(err, restore.ErrDisk):
+		p.Hint = "look at the kernel's log; nothing was acknowledged after the failure. Then: " + a.again()
+	case errors.Is(err, os.ErrPermission):
+		p.Hint = "run mailsync as root, or as the user that owns the mail"
+	default:
+		return err
+	}
+	return p
+}
+
+// action prints one action as it ends. People see those that need them, all of
+// a small plan, and everything with --verbose.
+func (a *app) action(act *restore.Action, few bool) {
+	a.out.Record(ui.ActionOf(act))
+	if a.out.JSON() {
+		return
+	}
+	trouble := act.State == restore.Failed || act.State == restore.Refused || act.State == restore.Skipped && act.Open()
+	settled := act.State == restore.Skipped && !act.Open() || act.State == restore.Already
+	switch {
+	case trouble, a.out.Verbose():
+	case a.out.Quiet(), settled, !few:
+		return
+	}
+	word := pad(string(act.State), 8)
+	switch act.State {
+	case restore.Done:
+		word = a.out.Style.Green(word)
+	case restore.Failed, restore.Refused:
+		word = a.out.Style.Red(word)
+	case restore.Planned:
+	default:
+		word = a.out.Style.Yellow(word)
+	}
+	l := ui.ActionOf(act)
+	line := fmt.Sprintf("%s  %s  %s", word, pad(string(act.Op), 10), where(act.Ref.Mailbox, act.Ref.Folder, l.Text()))
+	if act.From != "" {
+		line += a.out.Style.Dim("  from " + ui.Name(ui.FromText(act.From)))
+	}
+	a.out.Print(line)
+	if act.Detail != "" && (trouble || a.out.Verbose()) {
+		a.out.Print("          " + a.out.Style.Dim(ui.EscapeText(act.Detail)))
+	}
+}
+
+// showPlan prints what a plan would do: the sum, the mailboxes, what clients
+// will see.
+func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
+	f := plan.Forecast()
+	if a.out.JSON() {
+		a.out.Record(struct {
+			ui.Head
+			*restore.Forecast
+		}{ui.Head{V: 1, Type: "forecast"}, f})
+	}
+	const rows = 20
+	t := ui.Table{{"mailbox", ">messages", ">bytes", ">other", ">undecided", "UIDs", ">clients fetch"}}
+	more := 0
+	var notes []string
+	for b, err := range plan.Boxes(ctx) {
+		if err != nil {
+			return err
+		}
+		a.out.Record(struct {
+			ui.Head
+			restore.MailboxForecast
+		}{ui.Head{V: 1, Type: "mailbox_forecast"}, b})
+		notes = append(notes, boxNotes(&b, 8-len(notes))...)
+		if len(t) > rows && !a.out.Verbose() {
+			more++
+			continue
+		}
+		fetch := "nothing"
+		if b.FetchMessages > 0 {
+			fetch = ui.Plural(b.FetchMessages, "message") + ", " + ui.Bytes(b.FetchBytes)
+		}
+		t = append(t, []string{
+			ui.Name(b.Mailbox), ui.Count(b.Messages), ui.Bytes(b.Bytes), ui.Count(b.Other),
+			ui.Count(b.Undecided + b.Moved), uidText(b.UIDs), fetch,
+		})
+	}
+	if len(t) > 1 {
+		a.out.Table(t)
+	}
+	if more > 0 {
+		a.out.Say("… and %s more; -v lists all", ui.Plural(int64(more), "mailbox"))
+	}
+	for _, n := range notes {
+		a.out.Say("%s", n)
+	}
+	a.out.Say("")
+	a.out.Say("%s", a.out.Style.Bold(planSentence(f)))
+	if f.Deleted > 0 {
+		a.out.Say("%s stay deleted: the record or the server's log shows that their owner deleted them.", ui.Plural(f.Deleted, "message"))
+	}
+	if f.Unknown > 0 {
+		a.out.Print(a.out.Style.Yellow(fmt.Sprintf("%s could not be looked at and are left alone.", ui.Plural(f.Unknown, "mailbox"))))
+	}
+	return nil
+}
+
+func planSentence(f *restore.Forecast) string {
+	if !f.Work() {
+		if f.Open > 0 {
+			return fmt.Sprintf("There is nothing to do by itself; %s to be decided.", ui.Plural(f.Open, "item"))
+		}
+		return "There is nothing to do: what the sources hold is in place."
+	}
+	s := fmt.Sprintf("Plan: %s in %s: %s to put back (%s)", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"),
+		ui.Plural(f.Messages, "message"), ui.Bytes(f.Bytes))
+	if f.ETA > 0 {
+		s += ", about " + ui.Duration(f.ETA)
+	}
+	if f.Moves > 0 {
+		s += fmt.Sprintf("; UIDVALIDITY moves in %s", ui.Plural(f.Moves, "mailbox"))
+	}
+	return s + "."
+}
+
+func uidText(c restore.UIDCase) string {
+	switch c {
+	case restore.UIDKept:
+		return "kept"
+	case restore.UIDNew:
+		return "new ones"
+	case restore.UIDRestored:
+		return "list restored"
+	case restore.UIDResync:
+		return "UIDVALIDITY moves"
+	}
+	return ""
+}
+
+// boxNotes are the things about a mailbox that need a person, at most room.
+func boxNotes(b *restore.MailboxForecast, room int) []string {
+	var notes []string
+	add := func(format string, args ...any) {
+		if room > len(notes) {
+			notes = append(notes, ui.Name(b.Mailbox)+": "+fmt.Sprintf(format, args...))
+		}
+	}
+	if b.OverQuota() {
+		add("goes over its quota (%s of %s)", ui.Bytes(b.QuotaAfter), ui.Bytes(b.QuotaLimit))
+	}
+	if b.Command != "" {
+		add("afterwards run: %s", ui.EscapeText(b.Command))
+	}
+	for _, n := range b.NextUID {
+		if n.Command != "" {
+			add("before the server opens it (next UID of %s is %d, safe is %d): %s", ui.Name(n.Folder), n.Now, n.Safe, ui.EscapeText(n.Command))
+		}
+	}
+	return notes
+}
+
+// listPlan prints the actions of a plan without carrying them out.
+func (a *app) listPlan(ctx context.Context, plan *restore.Plan) error {
+	few := plan.Forecast().Actions <= fewActions
+	for act, err := range plan.Actions(ctx) {
+		if err != nil {
+			return err
+		}
+		if act.State == "" {
+			act.State = restore.Planned
+		}
+		switch act.State {
+		case restore.Planned:
+			a.summary.Counts["planned"]++
+		case restore.Skipped:
+			a.summary.Counts["skipped"]++
+		case restore.Already:
+			a.summary.Counts["already"]++
+		}
+		a.action(&act, few)
+	}
+	return cancelled(ctx)
+}
+
+// fewActions is how many actions are listed one by one without --verbose.
+const fewActions = 50

@@ -1,0 +1,505 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore"
+	"mailsync/restore/archive"
+	"mailsync/restore/replay"
+)
+
+// replayFlags are the flags of replay and audit.
+type replayFlags struct {
+	writeFlags
+	from, to     string
+	recorded     []string
+	mailbox      config.Globs
+	since, until string
+	crashAt      config.When
+	via          string
+	ambiguous    string
+	deliveryLogs []string
+	multiset     bool
+	keyword      string
+	html         string
+	undelete     bool
+	undecided    string
+	fixUIDNext   bool
+}
+
+func (a *app) replayCommand() *cobra.Command {
+	var o replayFlags
+	c := &cobra.Command{
+		Use: "replay --from ARCHIVE [--to STORE]", Short: "deliver what the gateway's archive has and the store lacks",
+		Long: `Replay reads the archive, works out for whom each message was, looks whether it
+is already in the mailbox (in any folder), and delivers what is missing inside
+the gap, straight into the store: no vacation reply, forward or bounce is sent.
+It shows the account and asks before it writes. A second replay delivers
+nothing. Without --since it looks for the gap and shows it.`,
+		Args: cobra.NoArgs,
+		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) { return a.replay(ctx, &o, true) }),
+	}
+	a.replayFlags(c, &o)
+	a.writeFlags(c, &o.writeFlags)
+	f := c.Flags()
+	f.StringVar(&o.via, "via", "", "deliver by `lmtp:ADDRESS`, with the server's filters and quota, instead of straight into the store")
+	f.StringVar(&o.keyword, "keyword", "", "set this keyword on what is delivered, so that it can be found")
+	f.BoolVar(&o.undelete, "undelete", false, "deliver deleted messages, too")
+	f.StringVar(&o.undecided, "undecided", "", "the same as --ambiguous")
+	f.BoolVar(&o.fixUIDNext, "fix-uidnext", false, "raise next UIDs that are not safe")
+	_ = f.MarkHidden("undecided")
+	return c
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	var o replayFlags
+	c := &cobra.Command{
+		Use: "audit --from ARCHIVE [--to STORE]", Short: "the account: what became of every archived message, without delivering",
+		Long: `Audit draws up the account that must close: archived = present + delivered +
+deleted + filtered + duplicate + what is still open, mailbox by mailbox, with
+the list behind each number. It delivers nothing and writes nothing.`,
+		Args: cobra.NoArgs,
+		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) { return a.replay(ctx, &o, false) }),
+	}
+	a.replayFlags(c, &o)
+	o.dryRun = true
+	return c
+}
+
+func (a *app) replayFlags(c *cobra.Command, o *replayFlags) {
+	f := c.Flags()
+	f.StringVar(&o.from, "from", "", "the `ARCHIVE`")
+	f.StringVar(&o.to, "to", "", "the `STORE` (default: the one with role primary)")
+	f.StringArrayVar(&o.recorded, "recorded", nil, "take this `STORE` from its record: it is offline (repeatable)")
+	f.Var(&o.mailbox, "mailbox", "only mailboxes that match, in this order (repeatable)")
+	f.StringVar(&o.since, "since", "", "`TIME` from which absent mail is missing, or all (default: the gap that is found)")
+	f.StringVar(&o.until, "until", "", "`TIME` up to which")
+	f.Var(&o.crashAt, "crash-at", "a crash happened then: what was there before and is gone is lost, not deleted")
+	f.StringVar(&o.ambiguous, "ambiguous", "skip", "where another version is present: `skip|deliver|folder=NAME`")
+	f.StringArrayVar(&o.deliveryLogs, "delivery-log", nil, "mail log `FILE` that shows what was filtered or forwarded (repeatable)")
+	f.BoolVar(&o.multiset, "multiset", false, "count copies, instead of asking for one of each message")
+	f.StringVar(&o.html, "html", "", "write the account as a page to `FILE`")
+}
+
+// window reads --since and --until.
+func (o *replayFlags) window(opt *replay.Options) error {
+	if o.since == "all" {
+		opt.All = true
+	} else if o.since != "" {
+		var w config.When
+		if err := w.Set(o.since); err != nil {
+			return usage("--since: %v", err)
+		}
+		opt.Since = w.Time
+	}
+	if o.until != "" {
+		var w config.When
+		if err := w.Set(o.until); err != nil {
+			return usage("--until: %v", err)
+		}
+		opt.Until = w.Time
+	}
+	return nil
+}
+
+// decision reads --ambiguous.
+func (o *replayFlags) decision(opt *replay.Options) error {
+	word := o.ambiguous
+	if o.undecided != "" {
+		word = o.undecided
+	}
+	folder, ok := strings.CutPrefix(word, "folder=")
+	switch {
+	case word == "skip" || word == "leave":
+	case word == "deliver" || word == "restore":
+		opt.Ambiguous = replay.Deliver
+	case ok && folder != "":
+		opt.Ambiguous, opt.AmbiguousFolder = replay.InFolder, folder
+	default:
+		return usage("--ambiguous %q is none of skip, deliver, folder=NAME", word)
+	}
+	return nil
+}
+
+func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcome, error) {
+	opt := replay.Options{Multiset: o.multiset, Keyword: o.keyword}
+	if o.from == "" {
+		return outcome{}, usage("%s needs --from ARCHIVE", a.command)
+	}
+	if o.via != "" {
+		return outcome{}, &ui.Problem{
+			What: "--via: this version delivers straight into the store only", Code: exitUsage,
+			Hint: "without --via no filter, vacation reply or redirect of a user runs, and every message is durable when it is told",
+		}
+	}
+	if err := o.window(&opt); err != nil {
+		return outcome{}, err
+	}
+	if err := o.decision(&opt); err != nil {
+		return outcome{}, err
+	}
+	if o.dryRun && o.plan != "" {
+		return outcome{}, usage("--dry-run and --plan exclude each other: --plan writes nothing but the plan")
+	}
+	from, err := a.archive(o.from)
+	if err != nil {
+		return outcome{}, err
+	}
+	ar, err := a.openArchive(from)
+	if err != nil {
+		return outcome{}, err
+	}
+	opt.Archive, opt.Altered = ar, from.Altered == config.AlteredPresent
+	if len(o.mailbox) > 0 {
+		opt.Mailbox, opt.Order = o.mailbox.Match, o.mailbox.Rank
+	}
+	target, others, err := a.replaySides(ctx, o)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer closeSides(append(others, target))
+	if o.writes() && target.scanner == nil {
+		return outcome{}, usage("%s is taken from its record: only audit, --dry-run and --plan can do that", ui.Name(target.store.Name))
+	}
+	if err := a.permitted(&o.writeFlags); err != nil {
+		return outcome{}, err
+	}
+	opt.Target, opt.Witness = target.source(), target.witness()
+	for _, s := range others {
+		opt.Others = append(opt.Others, s.source())
+	}
+	if opt.Resolver, err = a.resolver(ctx, target); err != nil {
+		return outcome{}, err
+	}
+	if len(o.deliveryLogs) > 0 {
+		if opt.Log, err = replay.OpenDeliveryLog(o.deliveryLogs...); err != nil {
+			return outcome{}, &ui.Problem{Why: err, Code: exitNoInput}
+		}
+	}
+	if opt.Ledger, err = a.ledger(target, !o.writes()); err != nil {
+		return outcome{}, a.replayProblem(err)
+	}
+	defer opt.Ledger.Close()
+	return a.account(ctx, &opt, o, target, from)
+}
+
+// account prepares the replay, shows what would be done, asks, and does it.
+func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive) (outcome, error) {
+	p := new(replay.Progress)
+	opt.Progress = p
+	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+		s := ui.Snapshot{Stage: "reading the archive", Done: p.Done.Load(), Total: p.Total.Load(), Unit: "message", Bytes: p.Bytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
+		if st := p.Stage.Load(); st != nil {
+			s.Stage = *st
+		}
+		return s
+	})
+	defer stop()
+	run, err := replay.Prepare(ctx, *opt)
+	if err != nil {
+		stop()
+		return outcome{}, a.replayProblem(err)
+	}
+	defer run.Close()
+	a.tellSurvey(run, from)
+	a.tellWindow(run)
+	if changed := replay.MapsChanged(opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
+		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then", ui.Time(changed))
+	}
+	exp := run.Expected()
+	if o.plan != "" {
+		return a.keepReplayPlan(ctx, run, o, target, from)
+	}
+	var d replay.Deliverer
+	var written *restore.Run
+	if o.writes() && exp.WouldDeliver > 0 {
+		a.out.Say("%s to deliver (%s) into %s.", a.out.Style.Bold(ui.Plural(exp.WouldDeliver, "message")), ui.Bytes(exp.Bytes), ui.Name(target.store.Name))
+		if err := a.confirm(ctx, &o.writeFlags, "Deliver them?"); err != nil {
+			return outcome{}, err
+		}
+		if written, err = a.begin(&applied{site: target.site()}); err != nil {
+			return outcome{}, err
+		}
+		d = written
+	}
+	rep := newReport(a, from.Name, target.store.Name)
+	var failed error
+	for ev, err := range run.Events(ctx, d) {
+		if err != nil {
+			failed = err
+			break
+		}
+		a.event(&ev)
+		rep.add(&ev)
+	}
+	if failed == nil {
+		failed = cancelled(ctx)
+	}
+	stop()
+	if written != nil {
+		if err := written.End(failed); err != nil && failed == nil {
+			failed = err
+		}
+		c := written.Counts()
+		a.addActions(&c)
+	} else {
+		a.addActions(&restore.Counts{Planned: run.Totals().WouldDeliver})
+	}
+	t := run.Totals()
+	a.addTotals(&t)
+	if failed != nil {
+		if errors.Is(failed, restore.ErrNoSpace) {
+			failed = &ui.Problem{Why: failed, Code: exitPartial, Hint: "what was acknowledged stays; make room, then go on with: " + a.again()}
+		}
+		return outcome{}, a.replayProblem(failed)
+	}
+	for name, err := range run.Unasked() {
+		a.out.Warn("%s could not be asked what was deleted there: %s", ui.Name(name), ui.Oneline(err, 300))
+	}
+	a.tellAccount(rep, &t, o, target, from)
+	if o.html != "" {
+		if err := rep.write(o.html, run); err != nil {
+			return outcome{}, &ui.Problem{What: "report " + o.html, Why: err, Code: exitCantCreate}
+		}
+	}
+	code := run.Exit()
+	return outcome{findings: code == exitFindings, partial: code == exitPartial}, nil
+}
+
+// replayProblem says what to do about an error of an archive or a replay.
+func (a *app) replayProblem(err error) error {
+	p := &ui.Problem{Why: err}
+	var noEnv *replay.NoEnvelopesError
+	var noGap *replay.NoGapError
+	switch {
+	case errors.As(err, &noEnv):
+		p.Hint = noEnv.Hint
+	case errors.As(err, &noGap):
+		if noGap.Timeline != nil {
+			a.timeline(noGap.Timeline.Hours, nil)
+		}
+		p.Hint = "choose the window with --since TIME (and --until TIME), or take the whole archive with --since all"
+	case errors.Is(err, replay.ErrResolver):
+		p.Hint = "mailsync config check looks at the maps of [recipients]"
+	default:
+		return a.runProblem(err)
+	}
+	return p
+}
+
+// archive resolves an ARCHIVE argument.
+func (a *app) archive(arg string) (*config.Archive, error) {
+	x, err := a.cfg.Archive(arg)
+	if err != nil {
+		return nil, a.nameProblem(err, arg, "archive", a.cfg.ArchiveNames())
+	}
+	return x, nil
+}
+
+// openArchive opens an archive as the configuration describes it.
+func (a *app) openArchive(x *config.Archive) (*archive.Archive, error) {
+	zone, err := x.Zone()
+	if err != nil {
+		return nil, err
+	}
+	ar, err := archive.Open(x.Path, archive.Options{
+		Name: x.Name, Zone: zone, Header: x.Header, SenderFrom: x.Sender, ReceivedBy: x.ReceivedBy,
+		Own: x.Own, Pattern: x.Pattern, Variant: x.Variant,
+	})
+	if err != nil {
+		p := &ui.Problem{What: "archive " + x.Name, Why: err}
+		if errors.Is(err, archive.ErrNoInput) {
+			p.Hint = "is it mounted, and readable for this user?"
+		} else if !config.IsPath(x.Name) {
+			p.Code = exitConfig
+		}
+		return nil, p
+	}
+	return ar, nil
+}
+
+// archiveSource opens an archive that a saved plan names.
+func (a *app) archiveSource(name, path string) (*replay.ArchiveSource, error) {
+	x, err := a.cfg.Archive(name)
+	if err != nil || config.IsPath(name) {
+		x = &config.Archive{Name: name, Path: path}
+	}
+	ar, err := a.openArchive(x)
+	if err != nil {
+		return nil, err
+	}
+	return replay.FromArchive(ar), nil
+}
+
+// keepReplayPlan saves what would be delivered, for apply.
+func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlags, _ *side, _ *config.Archive) (outcome, error) {
+	if err := saveReplayPlan(o.plan, run.Actions(ctx)); err != nil {
+		if cerr := cancelled(ctx); cerr != nil {
+			return outcome{}, cerr
+		}
+		return outcome{}, &ui.Problem{What: "plan " + o.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
+	}
+	exp := run.Expected()
+	a.addTotals(&exp)
+	a.addActions(&restore.Counts{Planned: exp.WouldDeliver})
+	a.out.Say("The plan is in %s: %s to deliver; nothing else was written. Apply it with:", ui.Name(o.plan), ui.Plural(exp.WouldDeliver, "message"))
+	a.next("mailsync", "apply", o.plan)
+	return outcome{findings: exp.WouldDeliver > 0 || !exp.Closed() || exp.NoMailbox > 0}, cancelled(ctx)
+}
+
+// replaySides opens the target and the stores whose evidence counts.
+func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, error) {
+	var target *config.Store
+	var err error
+	if o.to != "" {
+		target, err = a.store(o.to)
+	} else {
+		target, err = a.defaultTarget(ctx, o)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	offline := map[string]bool{}
+	var rest []*config.Store
+	add := func(s *config.Store) {
+		for _, x := range rest {
+			if x.Path == s.Path {
+				return
+			}
+		}
+		if s.Path != target.Path {
+			rest = append(rest, s)
+		}
+	}
+	for _, name := range o.recorded {
+		s, err := a.store(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		offline[s.Path] = true
+		add(s)
+	}
+	sides, err := a.openSides([]*config.Store{target}, offline, a.budgets())
+	if err != nil {
+		return nil, nil, err
+	}
+	// What was deleted on another configured store counts too; its record says so.
+	var others []*side
+	for _, name := range a.cfg.StoreNames() {
+		if s := a.cfg.Stores[name]; !config.IsRemote(s.Path) && !config.IsPath(target.Name) {
+			offline[s.Path] = true
+			add(s)
+		}
+	}
+	for _, s := range rest {
+		rec, err := a.record(s)
+		if err != nil {
+			a.out.Note("%s has no record that could say what was deleted there", ui.Name(s.Name))
+			continue
+		}
+		others = append(others, &side{store: s, base: rec, recorded: a.recordedStore(s, rec, o.crashAt.Time)})
+	}
+	return sides[0], others, nil
+}
+
+// defaultTarget is the store with role primary, unless another holds newer
+// deliveries or it cannot be reached.
+func (a *app) defaultTarget(ctx context.Context, o *replayFlags) (*config.Store, error) {
+	names := a.cfg.StoreNames()
+	if len(names) == 0 {
+		return nil, usage("into which store? Name it with --to STORE")
+	}
+	set := a.budgets()
+	var candidates []replay.Candidate
+	var stores []*config.Store
+	for _, name := range names {
+		s := a.cfg.Stores[name]
+		if config.IsRemote(s.Path) {
+			continue
+		}
+		c := replay.Candidate{Name: name, Role: s.Role.String()}
+		if sd, err := a.openLive(s, set); err == nil {
+			defer sd.close()
+			c.Source = sd.source()
+		} else {
+			c.Unreachable = true
+		}
+		candidates, stores = append(candidates, c), append(stores, s)
+	}
+	i, why, err := replay.ChooseTarget(ctx, candidates, a.began)
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 {
+		return nil, &ui.Problem{What: "into which store? " + why, Code: exitUsage, Hint: "name it with --to STORE"}
+	}
+	return stores[i], nil
+}
+
+// resolver reads the operator's maps.
+func (a *app) resolver(ctx context.Context, target *side) (replay.Resolver, error) {
+	names, err := replay.NewNames(ctx, target.source())
+	if err != nil {
+		return nil, storeProblem(target.store.Name, err)
+	}
+	r := a.cfg.Recipients
+	m := replay.Maps{
+		Delimiter: r.Delimiter, KeepCase: r.CaseFold != nil && !*r.CaseFold, Domains: r.Domains, Virtual: r.Virtual, Aliases: r.Aliases,
+		VirtualMailbox: r.Mailboxes, VirtualMailboxBase: r.MailboxBase, PasswdFiles: r.PasswdFiles, Command: r.Command,
+		Mailboxes: names,
+	}
+	if target.scanner != nil {
+		m.At = a.mailboxAt(ctx, target)
+		if target.store.Layout != "" {
+			m.Placed = func(name string) bool {
+				_, err := target.scanner.Place(ctx, name)
+				return err == nil
+			}
+		}
+	}
+	res, err := replay.NewResolver(m)
+	if err != nil {
+		return nil, a.replayProblem(err)
+	}
+	return res, nil
+}
+
+// mailboxAt names the mailbox whose Maildir is at an absolute path. The paths
+// are looked up once, when the first is asked for.
+func (a *app) mailboxAt(ctx context.Context, target *side) func(string) string {
+	var paths map[string]string
+	return func(path string) string {
+		if paths == nil {
+			paths = map[string]string{}
+			for h, err := range target.scanner.Mailboxes(ctx) {
+				if err != nil {
+					break
+				}
+				if p, err := target.scanner.Place(ctx, h.Name); err == nil {
+					paths[p.Root] = h.Name
+				}
+			}
+		}
+		return paths[strings.TrimRight(path, "/")]
+	}
+}
+
+// ledger opens the memory of earlier replays into this store.
+func (a *app) ledger(target *side, readOnly bool) (*replay.Ledger, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	name := key(target.store)
+	if target.base != nil {
+		name = fmt.Sprintf("%s#%d", name, target.base.Record().Generation)
+	}
+	return replay.OpenLedger(state+"/ledgers", name, readOnly)
+}

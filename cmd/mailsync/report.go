@@ -1,0 +1,85 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore/replay"
+)
+
+// report keeps the accounts of mailboxes for the table at the end, and what is
+// open for the page.
+type report struct {
+	from, to string
+	rows     []replay.Account
+	more     int64 // accounts beyond maxRows
+	open     []replay.Delivery
+	moreOpen int64
+}
+
+const (
+	maxRows = 20_000
+	maxOpen = 20_000
+)
+
+func newReport(_ *app, from, to string) *report { return &report{from: from, to: to} }
+
+func (r *report) add(ev *replay.Event) {
+	if acc := ev.Account; acc != nil {
+		if len(r.rows) < maxRows {
+			r.rows = append(r.rows, *acc)
+		} else {
+			r.more++
+		}
+	}
+	if d := ev.Delivery; d != nil {
+		switch d.Outcome {
+		case replay.WouldDeliver, replay.Ambiguous, replay.Failed, replay.Unexplained, replay.NoMailbox, replay.Delivered:
+			if len(r.open) < maxOpen {
+				r.open = append(r.open, *d)
+			} else {
+				r.moreOpen++
+			}
+		}
+	}
+}
+
+// table is the account a mailbox; without all, the twenty that matter most.
+func (r *report) table(all bool) ui.Table {
+	rows := slices.Clone(r.rows)
+	openOf := func(a *replay.Account) int64 { return a.WouldDeliver + a.Ambiguous + a.Failed + a.Unexplained }
+	slices.SortStableFunc(rows, func(x, y replay.Account) int {
+		if d := openOf(&y) - openOf(&x); d != 0 {
+			return int(d)
+		}
+		if d := y.Delivered - x.Delivered; d != 0 {
+			return int(d)
+		}
+		return strings.Compare(x.Mailbox, y.Mailbox)
+	})
+	const some = 20
+	rest := int64(0)
+	if !all && len(rows) > some {
+		rest = int64(len(rows) - some)
+		rows = rows[:some]
+	}
+	t := ui.Table{{"mailbox", ">archived", ">present", ">delivered", ">to deliver", ">deleted", ">filtered", ">duplicate", ">open", ""}}
+	for i := range rows {
+		x := &rows[i]
+		closed := "closed"
+		if !x.Closed {
+			closed = "open"
+		}
+		t = append(t, []string{
+			ui.Name(x.Mailbox), ui.Count(x.Archived), ui.Count(x.Present), ui.Count(x.Delivered), ui.Count(x.WouldDeliver),
+			ui.Count(x.Deleted), ui.Count(x.Filtered), ui.Count(x.Duplicate), ui.Count(x.Ambiguous + x.Failed + x.Unexplained), closed,
+		})
+	}
+	if rest+r.more > 0 {
+		t = append(t, []string{"… " + ui.Count(rest+r.more) + " more", "", "", "", "", "", "", "", "", ""})
+	}
+	return t
+}
+
+func (r *report) write(string, *replay.Run) error { return nil }

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
+	"mailsync/scan"
+	"mailsync/scan/budget"
+)
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	mailbox     config.Globs
+	rehash      bool
+	fraction    config.Share
+	maxDuration config.Duration
+	adopt       bool
+	accept      bool
+	reason      string
+	strict      bool
+}
+
+func (a *app) scanCommand() *cobra.Command {
+	var o scanFlags
+	c := &cobra.Command{
+		Use: "scan STORE...", Short: "record what a store holds: build or refresh its manifests",
+		Long: `Scan records what each STORE holds, message by message. What stamps prove
+untouched is not read again. A scan never launders damage: where a message
+disagrees with what was recorded of it, the record stays and the disagreement is
+a finding; a message that is gone stays known. It writes nothing into a store.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.scan(ctx, args, &o) }),
+	}
+	f := c.Flags()
+	f.Var(&o.mailbox, "mailbox", "only mailboxes that match (repeatable)")
+	f.BoolVar(&o.rehash, "rehash", false, "read every message, whatever the stamps prove")
+	f.Var(&o.fraction, "rehash-fraction", "read this share of the store again, oldest-checked first, as in 1/30")
+	f.Var(&o.maxDuration, "max-duration", "stop after this long; the next scan goes on there")
+	f.BoolVar(&o.adopt, "adopt", false, "another file system lies under this path, on purpose: start a new generation")
+	f.BoolVar(&o.accept, "accept", false, "take changed content as the new truth (needs --reason)")
+	f.StringVar(&o.reason, "reason", "", "why content was changed; it is kept with every case")
+	f.BoolVar(&o.strict, "strict", false, "disorder makes exit 1, too")
+	return c
+}
+
+func (a *app) scan(ctx context.Context, args []string, o *scanFlags) (outcome, error) {
+	switch {
+	case o.accept && strings.TrimSpace(o.reason) == "":
+		return outcome{}, usage("--accept needs --reason TEXT: it is kept with every message that it concerns")
+	case o.reason != "" && !o.accept:
+		return outcome{}, usage("--reason belongs to --accept")
+	case o.rehash && o.fraction > 0:
+		return outcome{}, usage("--rehash and --rehash-fraction exclude each other")
+	}
+	stores, err := a.stores(args)
+	if err != nil {
+		return outcome{}, err
+	}
+	repo, err := a.openRepo(false)
+	if err != nil {
+		return outcome{}, err
+	}
+	return a.each(ctx, stores, func(s *config.Store, set *budget.Set) (outcome, error) {
+		return a.scanStore(ctx, s, repo, set, o)
+	})
+}
+
+// each does one thing with several stores. A failure of one does not keep the
+// others from their turn; it is told at once where there are several.
+func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.Store, *budget.Set) (outcome, error)) (outcome, error) {
+	set := a.budgets()
+	var all outcome
+	var failed []error
+	for _, s := range stores {
+		out, err := f(s, set)
+		all.findings = all.findings || out.findings
+		all.partial = all.partial || out.partial
+		if cerr := cancelled(ctx); cerr != nil {
+			return all, cerr
+		}
+		if err == nil {
+			continue
+		}
+		if len(stores) > 1 {
+			a.out.Problem(a.command, err, ui.Hint(err))
+		}
+		failed = append(failed, err)
+	}
+	return all, errors.Join(failed...)
+}
+
+func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning})
+	if err != nil {
+		_, rerr := repo.Store(key(s))
+		return outcome{}, a.openProblem(s, err, rerr == nil)
+	}
+	defer scanner.Close()
+	p := new(scan.Progress)
+	opt := scan.RunOptions{
+		Rehash: o.rehash, RehashFraction: float64(o.fraction), MaxDuration: o.maxDuration.Duration,
+		Accept: o.accept, Reason: o.reason, Adopt: o.adopt, Progress: p,
+		Finding:  func(f manifest.Finding) { a.finding(&f) },
+		Vanished: func(f manifest.Finding) { a.vanished(&f) },
+	}
+	if len(o.mailbox) > 0 {
+		opt.Mailbox = o.mailbox.Match
+	}
+	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+		snap := ui.Snapshot{Stage: "scanning", Done: p.Messages.Load(), Total: p.TotalMessages.Load(), Unit: "message", Bytes: p.ReadBytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
+		if snap.Done > snap.Total {
+			snap.Total = 0
+		}
+		return snap
+	})
+	defer stop()
+	r, err := scan.Run(ctx, scanner, repo, opt)
+	stop()
+	a.addCounts(&r.Counts)
+	if err != nil {
+		return outcome{}, storeProblem(s.Name, err)
+	}
+	if r.Refused != nil {
+		return outcome{partial: true}, storeProblem(s.Name, r.Refused)
+	}
+	a.tellScanned(s, &r)
+	if err := a.copyRecord(ctx, s, repo); err != nil {
+		return outcome{}, err
+	}
+	return outcome{
+		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
+		partial:  !r.Complete(),
+	}, nil
+}
+
+// tellScanned ends the scan of one store.
+func (a *app) tellScanned(s *config.Store, r *scan.Result) {
+	name := ui.Name(s.Name)
+	a.out.Say("%s: %s, %s, %s; %s read, %s known from the record",
+		a.out.Style.Bold(name), ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes),
+		ui.Bytes(r.ReadBytes), ui.Plural(r.Reused, "message"))
+	for i, p := range r.Partial {
+		if i == 20 && !a.out.Verbose() {
+			a.out.Say("… and %s more; -v lists them", ui.Count(r.Partials-int64(i)))
+			break
+		}
+		text := ui.Oneline(p.Err, 500)
+		if p.Mailbox != "" {
+			text = ui.Name(p.Mailbox) + ": " + text
+		}
+		a.out.Print(a.out.Style.Yellow("not complete: ") + text)
+	}
+	if r.Crashed {
+		a.out.Say("The machine was started since the last scan, and nothing says that it was stopped in good order: no stamp was trusted.")
+	}
+	if r.Accepted > 0 {
+		a.out.Say("%s accepted as the new truth; the old digests are kept.", ui.Plural(r.Accepted, "changed message"))
+	}
+	switch {
+	case r.TimeUp:
+		a.out.Say("The time was up; what was looked at is recorded. The same command goes on where this one stopped.")
+	case r.Damaged+r.Suspect > 0:
+		a.out.Say("%s What was recorded before stays the truth; nothing was changed in the store.",
+			a.out.Style.Bold(ui.Plural(r.Damaged+r.Suspect, "message")+" damaged or suspected."))
+		a.nextAfterDamage(s)
+	case r.Partials > 0:
+		a.out.Say("Recorded, but for what could not be looked at: of that, the old record is kept.")
+	default:
+		a.out.Say("%s", a.out.Style.Green("Recorded. Damage and loss from now on can be told from change."))
+	}
+	if r.Vanished > 0 {
+		a.out.Say("%s recorded and gone, with no evidence of loss or deletion; -v lists them.", ui.Plural(r.Vanished, "message"))
+	}
+}
+
+// copyRecord brings the state copies up to date, and warns while there are none.
+func (a *app) copyRecord(ctx context.Context, s *config.Store, repo *manifest.Repo) error {
+	if len(a.cfg.StateCopies) == 0 {
+		if !config.IsPath(s.Name) {
+			a.out.Warn("the record of %s lives only on this host: name another place in state_copies", ui.Name(s.Name))
+		}
+		return nil
+	}
+	rec, err := repo.Store(key(s))
+	if err != nil {
+		return manifestProblem(s.Name, err)
+	}
+	for _, dir := range a.cfg.StateCopies {
+		if config.IsRemote(dir) {
+			a.out.Warn("state copy %s: other hosts cannot be reached by this version", ui.Escape(dir))
+			continue
+		}
+		if _, err := rec.CopyTo(ctx, dir); err != nil {
+			return &ui.Problem{
+				What: "state copy " + dir, Why: err, Code: exitCantCreate,
+				Hint: "the record itself is whole; mend or unlist the copy and scan again",
+			}
+		}
+	}
+	return nil
+}

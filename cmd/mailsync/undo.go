@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore"
+)
+
+func (a *app) undoCommand() *cobra.Command {
+	var w writeFlags
+	c := &cobra.Command{
+		Use: "undo RUN", Short: "take back exactly what a run did",
+		Long: `Undo takes back what a run did: messages that it added move to the quarantine,
+those that it replaced come back from there, names and dates become what they
+were. What has changed since is refused and listed. An undo is a run itself.
+The last run can be named "last".`,
+		Args: cobra.ExactArgs(1),
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.undo(ctx, args[0], &w) }),
+	}
+	c.Flags().BoolVarP(&w.yes, "yes", "y", false, "apply without asking")
+	c.Flags().BoolVar(&w.dryRun, "dry-run", false, "show what would be taken back, write nothing at all")
+	return c
+}
+
+func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return outcome{}, err
+	}
+	info, err := findRun(state, id)
+	if err != nil {
+		return outcome{}, a.runProblem(err)
+	}
+	if err := a.permitted(w); err != nil {
+		return outcome{}, err
+	}
+	s := a.storeOfRun(info.Store, runPath(&info))
+	sd, err := a.openLive(s, a.budgets())
+	if err != nil {
+		return outcome{}, err
+	}
+	defer sd.close()
+	plan, err := restore.NewUndo(ctx, state, info.ID)
+	if err != nil {
+		return outcome{}, a.runProblem(err)
+	}
+	defer plan.Close()
+	a.out.Say("Run %s was a %s of %s, %s.", info.ID, info.Command, ui.Name(info.Store), ui.Time(info.Began))
+	if err := a.showPlan(ctx, plan); err != nil {
+		return outcome{}, err
+	}
+	f := plan.Forecast()
+	if !w.writes() {
+		return a.keepPlan(ctx, plan, outcome{}, w)
+	}
+	if !f.Work() {
+		return outcome{}, a.listPlan(ctx, plan)
+	}
+	if err := a.confirm(ctx, w, "Take back run "+info.ID+"?"); err != nil {
+		return outcome{}, err
+	}
+	site := sd.site()
+	o, err := a.apply(ctx, plan.Actions(ctx), applied{
+		site: site, of: info.ID, src: restore.FromSite(site), total: f.Actions, few: f.Actions <= fewActions,
+	})
+	if err == nil {
+		a.tellUndone(info.ID, &o)
+	}
+	return o, err
+}
+
+func (a *app) tellUndone(id string, o *outcome) {
+	n := a.summary.Counts
+	a.out.Say("")
+	switch {
+	case o.partial:
+		a.out.Say("%s taken back, %s failed (listed above). The same command tries them again.", ui.Plural(n["done"], "action"), ui.Count(n["failed"]))
+	case o.findings:
+		a.out.Say("%s taken back; %s refused, because they have changed since run %s.", ui.Plural(n["done"], "action"), ui.Count(n["refused"]), id)
+	default:
+		a.out.Say("%s", a.out.Style.Green(fmt.Sprintf("Run %s is taken back: %s (%s). What it had added is in the quarantine.", id, ui.Plural(n["done"], "action"), a.took())))
+	}
+}
+
+// findRun finds a run by its id; "last" is the last that can be undone.
+func findRun(state, id string) (restore.RunInfo, error) {
+	if id != "last" {
+		return restore.FindRun(state, id)
+	}
+	list, err := restore.Runs(state)
+	if err != nil {
+		return restore.RunInfo{}, err
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Undoable {
+			return list[i], nil
+		}
+	}
+	return restore.RunInfo{}, fmt.Errorf("%w that can be undone", restore.ErrNoRun)
+}
+
+// storeOfRun finds the store that a journal or plan names: by its name in the
+// configuration where that still leads to the same path, else by the path.
+func (a *app) storeOfRun(name, path string) *config.Store {
+	if s, err := a.cfg.Store(name); err == nil && !config.IsPath(name) && (path == "" || s.Path == path) {
+		return s
+	}
+	return &config.Store{Name: name, Path: path}
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "runs", Short: "what was run, when, how it ended, and what can be resumed or undone", Args: cobra.NoArgs,
+		RunE: a.do(a.runs),
+	}
+}
+
+func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return outcome{}, err
+	}
+	list, err := restore.Runs(state)
+	if err != nil {
+		return outcome{}, a.runProblem(err)
+	}
+	t := ui.Table{{"run", "began", "command", "store", "ended", ">done", ">failed", "can be"}}
+	var broken []error
+	for i := range list {
+		r := &list[i]
+		a.out.Record(struct {
+			ui.Head
+			*restore.RunInfo
+		}{ui.Head{V: 1, Type: "run"}, r})
+		a.summary.Counts["runs"]++
+		var can []string
+		if r.Resumable {
+			can = append(can, "resumed")
+		}
+		if r.Undoable {
+			can = append(can, "undone")
+		}
+		if r.UndoneBy != "" {
+			can = append(can, "(undone by "+r.UndoneBy+")")
+		}
+		if r.Error != "" {
+			broken = append(broken, errors.New(r.ID+": "+r.Error))
+		}
+		t = append(t, []string{
+			ui.Escape(r.ID), ui.Time(r.Began), r.Command, ui.Escape(r.Store), r.How, ui.Count(r.Counts.Done), ui.Count(r.Counts.Failed), strings.Join(can, ", "),
+		})
+	}
+	if len(list) == 0 {
+		a.out.Say("Nothing was run that wrote into a store (state directory %s).", ui.Escape(state))
+		return outcome{}, nil
+	}
+	for _, row := range t.Lines(a.out.Style) {
+		a.out.Print(row)
+	}
+	for _, err := range broken {
+		a.out.Warn("%s", ui.Oneline(err, 500))
+	}
+	return outcome{partial: len(broken) > 0}, cancelled(ctx)
+}
