@@ -78,9 +78,6 @@ type Options struct {
 	BootAt  time.Time
 	// OnAtime is called once when the store's access times cannot be spared.
 	OnAtime func(path string)
-	// CleanStop tells whether somebody recorded that the machine was stopped in
-	// good order between the last look and the boot. Nil: nobody did.
-	CleanStop func(lastLook, boot time.Time) bool
 	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
 	// never did.
 	Quarantined func(manifest.Ref) bool

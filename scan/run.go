@@ -85,7 +85,7 @@ type run struct {
 	gone   atomic.Int64
 	mu     sync.Mutex // guards result, held, and the caller's callbacks
 	result Result
-	held   []job
+	held   []*looked
 }
 
 // job is one mailbox to look at.
@@ -93,7 +93,6 @@ type job struct {
 	found
 	head   *manifest.Head // nil: not recorded
 	rehash bool
-	second bool // it was held back until the breaker's word
 }
 
 // Run scans the store and records what it finds. An error means that it could
@@ -160,7 +159,7 @@ func (r *run) begin(repo *manifest.Repo) error {
 	}
 	var err error
 	r.session, err = repo.Begin(id, manifest.SessionOptions{
-		Alg: s.cfg.Alg, Adopt: r.o.Adopt && r.from != nil, Policy: policy, Clock: s.opt.Now,
+		Alg: s.cfg.Alg, Adopt: r.o.Adopt && r.from != nil, Policy: policy, Now: s.opt.Now,
 	})
 	if errors.Is(err, manifest.ErrOther) {
 		return fmt.Errorf("%w: %w", ErrOtherFilesystem, err)
@@ -185,11 +184,13 @@ func (s *Scanner) Crashed(rec manifest.StoreRecord) bool {
 	if rec.Complete.ID == 0 && rec.Open.ID == 0 || s.opt.BootID == "" {
 		return false
 	}
-	if s.opt.CleanStop != nil && s.opt.CleanStop(rec.Complete.Ended, s.opt.BootAt) {
-		return false
+	crash := func(l manifest.Look) bool {
+		if l.ID == 0 || l.BootID == "" || l.BootID == s.opt.BootID {
+			return false
+		}
+		return rec.Stop.BootID != l.BootID || rec.Stop.At.Before(l.Ended)
 	}
-	other := func(l manifest.Look) bool { return l.ID != 0 && l.BootID != "" && l.BootID != s.opt.BootID }
-	return other(rec.Complete) || other(rec.Open)
+	return crash(rec.Complete) || crash(rec.Open)
 }
 
 // scan looks at every mailbox.
@@ -213,18 +214,22 @@ func (r *run) scan(ctx context.Context) error {
 	if r.result.Refused != nil {
 		return nil
 	}
-	held := r.held
-	r.held = nil
-	slices.SortFunc(held, func(a, b job) int { return manifest.CompareMailboxes(a.name, b.name) })
-	return r.each(ctx, func(yield func(job) bool) error {
-		for _, j := range held {
-			j.second = true
-			if !yield(j) {
-				return nil
-			}
+	return r.release(ctx)
+}
+
+// release commits what was held back, once it is known that what went without
+// evidence is no more than the usual share of the store.
+func (r *run) release(ctx context.Context) error {
+	slices.SortFunc(r.held, func(a, b *looked) int { return manifest.CompareMailboxes(a.name, b.name) })
+	for _, l := range r.held {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
-		return nil
-	})
+		if err := r.commit(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // each hands jobs to the workers.
@@ -428,14 +433,16 @@ func (r *run) mailbox(ctx context.Context, j *job) error {
 	}
 	l, err := r.look(ctx, j, crashed)
 	if err == nil {
-		return r.publish(j, l)
+		if l.unexplained > 0 && !r.o.Adopt {
+			r.hold(l)
+			return nil
+		}
+		return r.commit(l)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	switch {
-	case errors.Is(err, errHeld):
-		return nil
 	case errors.Is(err, compare.ErrNoMailbox), errors.Is(err, compare.ErrUnknown):
 		if j.head == nil && errors.Is(err, compare.ErrNoMailbox) {
 			return nil // it went as it was found
@@ -483,27 +490,26 @@ func (r *run) keep(j *job) error {
 	return nil
 }
 
-// looked is what one look at a mailbox leaves to tell.
+// looked is what one look at a mailbox leaves to record and to tell.
 type looked struct {
-	counts   Counts
-	findings []manifest.Finding
-	vanished []manifest.Finding
-	accepted int64
-	mass     bool
+	name        string
+	draft       *manifest.Draft // sealed
+	counts      Counts
+	findings    []manifest.Finding
+	vanished    []manifest.Finding
+	accepted    []manifest.Acceptance
+	unexplained int64
+	mass        bool
 }
 
-// errHeld: the mailbox waits for the breaker's verdict.
-var errHeld = errors.New("held back")
-
-// look looks at a mailbox and commits its manifest.
-func (r *run) look(ctx context.Context, j *job, crashed bool) (_ *looked, err error) {
-	out := new(looked)
-	var accepted []manifest.Acceptance
+// look looks at a mailbox and writes its manifest, which is not committed yet.
+func (r *run) look(ctx context.Context, j *job, crashed bool) (*looked, error) {
+	out := &looked{name: j.name}
 	o := LookOptions{
 		Progress: r.o.Progress, Crashed: crashed, Adopted: r.o.Adopt, Accept: r.o.Accept,
 		Finding: func(f manifest.Finding) { out.findings = append(out.findings, f) },
 		Accepted: func(a Acceptance) {
-			accepted = append(accepted, manifest.Acceptance{
+			out.accepted = append(out.accepted, manifest.Acceptance{
 				At: r.s.opt.Now().UTC(), Mailbox: a.Ref.Mailbox, Folder: a.Ref.Folder, File: a.File,
 				Reason: r.o.Reason, Old: a.Old, New: a.New,
 			})
@@ -534,43 +540,57 @@ func (r *run) look(ctx context.Context, j *job, crashed bool) (_ *looked, err er
 	if err != nil {
 		return nil, err
 	}
-	defer d.Abort()
+	if err := r.write(ctx, v, d, out); err != nil {
+		d.Abort()
+		return nil, err
+	}
+	out.draft = d
+	return out, nil
+}
+
+// write puts what a look sees into a draft.
+func (r *run) write(ctx context.Context, v *View, d *manifest.Draft, out *looked) error {
 	for e, err := range v.Entries(ctx) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := d.Add(&e); err != nil {
-			return nil, fmt.Errorf("mailbox %q: %w", j.name, err)
+			return fmt.Errorf("mailbox %q: %w", out.name, err)
 		}
-	}
-	if n := v.Unexplained(); n > 0 && !j.second {
-		r.hold(j, n)
-		return nil, errHeld
 	}
 	for a, err := range v.Absences(ctx) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if f, ok := MissingFinding(r.s.cfg.Name, j.name, &a); ok {
+		if f, ok := MissingFinding(r.s.cfg.Name, out.name, &a); ok {
 			v.finding(f)
 			v.standing = true
 		} else if v.vanished(&a) {
-			out.vanished = append(out.vanished, vanishedFinding(r.s.cfg.Name, j.name, &a))
+			out.vanished = append(out.vanished, vanishedFinding(r.s.cfg.Name, out.name, &a))
 		}
 		if err := d.Absent(&a); err != nil {
-			return nil, fmt.Errorf("mailbox %q: %w", j.name, err)
+			return fmt.Errorf("mailbox %q: %w", out.name, err)
 		}
 	}
-	if len(accepted) > 0 {
-		if err := r.session.Accept(accepted...); err != nil {
-			return nil, err
+	if err := d.Seal(v.Mailbox(), manifest.Extra{Watch: v.watch(), Disordered: v.counts.Disordered}); err != nil {
+		return fmt.Errorf("mailbox %q: %w", out.name, err)
+	}
+	out.counts, out.unexplained, out.mass = v.counts, v.Unexplained(), v.Mass()
+	return nil
+}
+
+// commit records a look and tells what it found.
+func (r *run) commit(l *looked) error {
+	if len(l.accepted) > 0 {
+		if err := r.session.Accept(l.accepted...); err != nil {
+			return err
 		}
 	}
-	if err := d.Commit(v.Mailbox(), manifest.Extra{Watch: v.watch(), Disordered: v.counts.Disordered}); err != nil {
-		return nil, fmt.Errorf("mailbox %q: %w", j.name, err)
+	if err := l.draft.Commit(nil, manifest.Extra{}); err != nil {
+		return fmt.Errorf("mailbox %q: %w", l.name, err)
 	}
-	out.counts, out.accepted, out.mass = v.counts, int64(len(accepted)), v.Mass()
-	return out, nil
+	r.publish(l)
+	return nil
 }
 
 func vanishedFinding(store, mailbox string, a *manifest.Absence) manifest.Finding {
@@ -582,23 +602,23 @@ func vanishedFinding(store, mailbox string, a *manifest.Absence) manifest.Findin
 
 // hold keeps a mailbox back whose messages are gone without evidence, until it
 // is known how much of the store went with them.
-func (r *run) hold(j *job, n int64) {
-	gone := r.gone.Add(n)
+func (r *run) hold(l *looked) {
+	gone := r.gone.Add(l.unexplained)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.held = append(r.held, *j)
-	if gone > r.limit && r.result.Refused == nil && !r.o.Adopt {
+	r.held = append(r.held, l)
+	if gone > r.limit && r.result.Refused == nil {
 		r.result.Refused = fmt.Errorf("%w: at least %d recorded messages are not there and nothing says that anybody deleted them (at most %d may be)", ErrHalfGone, gone, r.limit)
 	}
 }
 
 // publish tells what a committed look has found.
-func (r *run) publish(j *job, l *looked) error {
+func (r *run) publish(l *looked) {
 	if l.mass {
-		r.partial(j.name, fmt.Errorf("%w: it lost most of its mail at once, and nothing says that anybody deleted it", compare.ErrUnknown))
+		r.partial(l.name, fmt.Errorf("%w: it lost most of its mail at once, and nothing says that anybody deleted it", compare.ErrUnknown))
 	}
 	if l.counts.Unreadable > 0 {
-		r.partial(j.name, fmt.Errorf("%d things could not be read", l.counts.Unreadable))
+		r.partial(l.name, fmt.Errorf("%d things could not be read", l.counts.Unreadable))
 	}
 	slices.SortStableFunc(l.findings, func(a, b manifest.Finding) int {
 		if c := strings.Compare(a.Folder, b.Folder); c != 0 {
@@ -611,7 +631,7 @@ func (r *run) publish(j *job, l *looked) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.result.Add(&l.counts)
-	r.result.Accepted += l.accepted
+	r.result.Accepted += int64(len(l.accepted))
 	if r.o.Finding != nil {
 		for _, f := range l.findings {
 			r.o.Finding(f)
@@ -622,5 +642,4 @@ func (r *run) publish(j *job, l *looked) error {
 			r.o.Vanished(f)
 		}
 	}
-	return nil
 }

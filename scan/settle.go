@@ -162,6 +162,8 @@ func baseline(old *manifest.Entry) (digest, plain manifest.Digest, ok bool) {
 // conclude makes the entry of a file that is there, and reports what is wrong.
 func (v *View) conclude(t *task) manifest.Entry {
 	e := t.entry
+	e.Digest, e.Plain, e.HeaderID, e.Opaque = manifest.Digest{}, manifest.Digest{}, manifest.HeaderID{}, false
+	e.Status, e.Damage, e.Good, e.Detail = manifest.Unread, manifest.NoKind, false, ""
 	switch t.out {
 	case taken:
 		e.Digest, e.Plain, e.HeaderID, e.Opaque = t.old.Digest, t.old.Plain, t.old.HeaderID, t.old.Opaque
