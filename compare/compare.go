@@ -46,7 +46,7 @@ type Options struct {
 	BreakerFloor int64
 
 	// Memory bounds what is held of messages that match no name, in bytes,
-	// for all workers together. 0 means 128 MiB.
+	// for all workers together. 0 means 64 MiB.
 	Memory int64
 	// Spill makes a temporary file for the rest; nil keeps all in memory.
 	Spill func() (Spill, error)
@@ -112,6 +112,7 @@ const MaxDoubts = 1000
 type Comparison struct {
 	sides    []Side
 	infos    []Info
+	can      []bool // sides whose Witness can be asked
 	o        Options
 	progress Progress
 	state    *state

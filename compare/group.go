@@ -44,6 +44,9 @@ type Group struct {
 	// Whole tells for each side that the copy is absent because its whole
 	// folder or mailbox is.
 	Whole []bool
+	// UIDValidity of the folder in which each copy lies; 0 unknown. UIDs are
+	// compared only where it is the same.
+	UIDValidity []uint32
 	// One numbers the physical copies: sides with the same number hold one
 	// file (hard link), or lie in one failure domain, and are one witness.
 	// -1 where there is no copy.
@@ -59,6 +62,10 @@ type Verdict struct {
 	Good    []int // sides whose copy is good; empty where undecided
 	Damaged []int // sides whose copy is proven damaged
 	Reason  string
+	// Incomparable: contents could not be compared (unread, or digests of
+	// different algorithms); why is in Reason.
+	Incomparable bool
+	Opaque       bool // contents differ, and the server encrypts at least one
 }
 
 // First returns the first copy that is there and its side, or nil and -1.

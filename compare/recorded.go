@@ -144,3 +144,6 @@ func (r *RecordedStore) Lookup(context.Context, manifest.Ref) (Presence, error) 
 func (r *RecordedStore) Evidence(_ context.Context, _, _ string, e *manifest.Entry, kind EvidenceKind) (Evidence, error) {
 	return Evidence{Kind: kind}, nil
 }
+
+// Size implements Sized.
+func (r *RecordedStore) Size() int64 { return r.store.Record().Messages }

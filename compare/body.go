@@ -1,0 +1,379 @@
+package compare
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"time"
+
+	"mailsync/manifest"
+)
+
+// body is what is kept of one mailbox while it is compared: the copies that
+// are not plainly the same everywhere, encoded, and what was concluded.
+type body struct {
+	c    *Comparison
+	name string
+	arena
+	cells   chunked[cell]
+	gones   []goneCell
+	folders []folderState
+	folder  map[string]int
+	names   []string // of folders
+	out     []outCell
+	top     []Difference // of the mailbox and its folders, sorted
+
+	part   uint32 // sides that take part: their mailbox is being looked at
+	absent uint32 // sides proven not to have the mailbox
+	sides  []sideState
+	buf    []byte
+}
+
+// cell is the copies under one name in one folder.
+type cell struct {
+	place
+	mask   uint32 // sides with a copy in this cell
+	all    uint32 // of a head: sides with a copy in the whole group
+	head   int32  // the cell that stands for the group; itself where it does
+	next   int32  // the next cell of the group, or -1
+	last   int32  // of a head: the last cell of the group
+	folder int32
+	gone   int32 // of a head: its first absence, or -1
+	how    How
+	bare   bool // has a copy whose content is not known
+}
+
+// goneCell is an absence that concerns a group.
+type goneCell struct {
+	place
+	next int32
+}
+
+// outCell is a group of interest, in the order of output.
+type outCell struct {
+	head    int32
+	key     uint32 // folder's rank and sub-directory
+	verdict place
+}
+
+// folderState is what is known of one folder on every side.
+type folderState struct {
+	info      []*manifest.Folder // nil where the side has no such folder
+	messages  []int64
+	elsewhere []int64 // messages that lie in other folders on a side which has no such folder
+	asked     uint32  // sides whose missing folder was looked for again
+	came      uint32  // … and was found
+}
+
+// sideState is one side's mailbox.
+type sideState struct {
+	MailboxSide
+	live     bool // somebody can look again
+	messages int64
+	missing  int64
+	linked   int64
+	unread   int64            // copies whose content could not be read
+	why      string           // of one of them
+	loose    map[int64]int64  // sizes of unread copies that match no name
+	packed   bool             // holds compressed messages
+	gone     int64            // found gone by this look, without evidence
+	doubts   map[string]int64 // reasons, with the number of messages
+	tripped  string
+}
+
+func (s *sideState) doubt(reason string, n int64) {
+	if s.doubts == nil {
+		s.doubts = make(map[string]int64)
+	}
+	s.doubts[reason] += n
+}
+
+// chunked is a growing list whose elements never move.
+type chunked[T any] struct {
+	parts [][]T
+	n     int
+}
+
+const chunkLen = 1024
+
+func (l *chunked[T]) len() int { return l.n }
+
+func (l *chunked[T]) at(i int32) *T { return &l.parts[i/chunkLen][i%chunkLen] }
+
+func (l *chunked[T]) add(v T) int32 {
+	if l.n%chunkLen == 0 {
+		size := chunkLen
+		if l.n == 0 {
+			size = 16 // most mailboxes differ little
+		}
+		l.parts = append(l.parts, make([]T, 0, size))
+	}
+	k := len(l.parts) - 1
+	l.parts[k] = append(l.parts[k], v)
+	l.n++
+	return int32(l.n - 1)
+}
+
+func (b *body) folderIndex(name string) int {
+	if i, ok := b.folder[name]; ok {
+		return i
+	}
+	i := len(b.folders)
+	n := len(b.sides)
+	b.folders = append(b.folders, folderState{info: make([]*manifest.Folder, n), messages: make([]int64, n), elsewhere: make([]int64, n)})
+	b.names = append(b.names, name)
+	b.folder[name] = i
+	return i
+}
+
+// tagged is one copy on its way into a cell.
+type tagged struct {
+	side int
+	base bool
+	e    *manifest.Entry
+}
+
+const baseTag = 0x80
+
+// keep stores copies under one name as a new cell.
+func (b *body) keep(folder int, copies []tagged) (int32, error) {
+	c := cell{next: -1, gone: -1, folder: int32(folder)}
+	b.buf = append(b.buf[:0], byte(len(copies)))
+	for _, t := range copies {
+		tag := byte(t.side)
+		if t.base {
+			tag |= baseTag
+		} else {
+			c.mask |= 1 << t.side
+			if _, ok := trusted(t.e); !ok {
+				c.bare = true
+			}
+		}
+		b.buf = appendEntry(append(b.buf, tag), t.e, folder)
+	}
+	c.all = c.mask
+	if bits.OnesCount32(c.mask) > 1 {
+		c.how = ByName
+	}
+	var err error
+	if c.place, err = b.put(b.buf); err != nil {
+		return 0, err
+	}
+	i := b.cells.add(c)
+	own := b.cells.at(i)
+	own.head, own.last = i, i
+	return i, nil
+}
+
+// copies decodes a cell.
+func (b *body) copies(i int32, yield func(t tagged)) error {
+	rec, err := b.get(b.cells.at(i).place)
+	if err != nil {
+		return err
+	}
+	d := decoder{b: rec}
+	n := d.bytes(1)
+	if n == nil {
+		return errCodec
+	}
+	for range n[0] {
+		tag := d.bytes(1)
+		if tag == nil {
+			return errCodec
+		}
+		e := d.entry(b.names)
+		if d.bad {
+			return errCodec
+		}
+		yield(tagged{side: int(tag[0] &^ baseTag), base: tag[0]&baseTag != 0, e: e})
+	}
+	return nil
+}
+
+// join makes the group of cell d part of the group of cell h. Both are heads.
+func (b *body) join(h, d int32, how How) {
+	x, y := b.cells.at(h), b.cells.at(d)
+	b.cells.at(x.last).next = d
+	x.last = y.last
+	x.all |= y.all
+	x.how = max(x.how, y.how, how)
+	for i := d; i >= 0; i = b.cells.at(i).next {
+		b.cells.at(i).head = h
+	}
+	if y.gone >= 0 {
+		last := &x.gone
+		for *last >= 0 {
+			last = &b.gones[*last].next
+		}
+		*last = y.gone
+		y.gone = -1
+	}
+}
+
+// isHead tells whether a cell stands for its group.
+func (b *body) isHead(i int32) bool { return b.cells.at(i).head == i }
+
+const maxGone = 64 // absences of one group that are kept
+
+// attach keeps an absence with the group of cell i.
+func (b *body) attach(i int32, side int, byName bool, a *manifest.Absence) error {
+	h := b.cells.at(b.cells.at(i).head)
+	link, n := &h.gone, 0
+	for *link >= 0 {
+		link = &b.gones[*link].next
+		if n++; n >= maxGone {
+			return nil
+		}
+	}
+	f := byte(0)
+	if byName {
+		f = 1
+	}
+	b.buf = append(b.buf[:0], byte(side), f, byte(a.Evidence))
+	b.buf = binary.AppendVarint(b.buf, unixNano(a.LastSeen))
+	b.buf = binary.AppendVarint(b.buf, unixNano(a.FirstAbsent))
+	b.buf = binary.AppendUvarint(b.buf, uint64(a.UIDValidity))
+	b.buf = appendEntry(b.buf, &a.Entry, b.folderIndex(a.Entry.Folder))
+	p, err := b.put(b.buf)
+	if err != nil {
+		return err
+	}
+	*link = int32(len(b.gones))
+	b.gones = append(b.gones, goneCell{place: p, next: -1})
+	return nil
+}
+
+const noTime = -1 << 63
+
+func unixNano(t time.Time) int64 {
+	if t.IsZero() {
+		return noTime
+	}
+	return t.UnixNano()
+}
+
+func fromNano(n int64) time.Time {
+	if n == noTime {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
+
+// absences decodes the absences of a group.
+func (b *body) absences(head int32) ([]Gone, error) {
+	var list []Gone
+	for k := b.cells.at(head).gone; k >= 0; k = b.gones[k].next {
+		rec, err := b.get(b.gones[k].place)
+		if err != nil {
+			return nil, err
+		}
+		d := decoder{b: rec}
+		h := d.bytes(3)
+		if h == nil {
+			return nil, errCodec
+		}
+		g := Gone{Side: int(h[0]), ByName: h[1] != 0}
+		g.Evidence = manifest.Evidence(h[2])
+		g.LastSeen, g.FirstAbsent = fromNano(d.int()), fromNano(d.int())
+		g.UIDValidity = uint32(d.uint())
+		g.Entry = *d.entry(b.names)
+		if d.bad {
+			return nil, errCodec
+		}
+		list = append(list, g)
+	}
+	return list, nil
+}
+
+// group decodes all copies of a group, before anything is judged.
+func (b *body) group(head int32) (*Group, error) {
+	n := len(b.sides)
+	g := &Group{
+		Mailbox: b.name, Copies: make([]Copy, n), How: b.cells.at(head).how,
+		Whole: make([]bool, n), UIDValidity: make([]uint32, n), One: make([]int, n),
+	}
+	for i := head; i >= 0; i = b.cells.at(i).next {
+		err := b.copies(i, func(t tagged) {
+			c := &g.Copies[t.side]
+			if t.base {
+				c.Base = t.e
+				return
+			}
+			c.Entry = t.e
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range g.Copies {
+		s := &b.sides[i]
+		e := g.Copies[i].Entry
+		switch {
+		case e != nil:
+			if f := b.folders[b.folder[e.Folder]].info[i]; f != nil {
+				g.UIDValidity[i] = f.UIDValidity
+			}
+		case s.Unknown != "":
+			g.Copies[i].Unknown = s.Unknown
+		case s.Absent:
+			g.Whole[i] = true
+		default:
+			g.Whole[i] = b.wholeFolder(g, i)
+		}
+	}
+	b.witnesses(g)
+	var err error
+	g.Absences, err = b.absences(head)
+	return g, err
+}
+
+// wholeFolder tells whether a side lacks a message because it lacks every
+// folder in which the others have it.
+func (b *body) wholeFolder(g *Group, side int) bool {
+	for i := range g.Copies {
+		e := g.Copies[i].Entry
+		if e != nil && b.folders[b.folder[e.Folder]].info[side] != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// witnesses numbers the copies that can speak for themselves: hard links of
+// one file and replicas of one failure domain share a number.
+func (b *body) witnesses(g *Group) {
+	for i := range g.Copies {
+		g.One[i] = -1
+		if g.Copies[i].Entry == nil {
+			continue
+		}
+		g.One[i] = i
+		for j := range i {
+			if g.One[j] >= 0 && (b.oneDomain(i, j) || b.oneFile(g.Copies[i].Entry, i, g.Copies[j].Entry, j)) {
+				g.One[i] = g.One[j]
+				break
+			}
+		}
+	}
+}
+
+func (b *body) oneDomain(i, j int) bool {
+	d := b.c.infos[i].FailureDomain
+	return d != "" && d == b.c.infos[j].FailureDomain
+}
+
+// oneFile tells whether two copies are hard links of one file.
+func (b *body) oneFile(x *manifest.Entry, i int, y *manifest.Entry, j int) bool {
+	m, o := b.sides[i].Mailbox, b.sides[j].Mailbox
+	return x.Inode != 0 && x.Inode == y.Inode && m != nil && o != nil && m.Device != 0 && m.Device == o.Device &&
+		m.FSID == o.FSID && x.Size == y.Size && x.MTime == y.MTime
+}
+
+// trusted returns the content by which a copy can be recognised; ok is false
+// where what it held is not known.
+func trusted(e *manifest.Entry) (manifest.Digest, bool) {
+	if e.Status == manifest.Unread || e.Status == manifest.Damaged && !e.Good {
+		return manifest.Digest{}, false
+	}
+	d := e.Content()
+	return d, !d.IsZero()
+}
