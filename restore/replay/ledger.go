@@ -37,7 +37,7 @@ type delivered struct {
 }
 
 const (
-	ledgerKind    = "mailsync-replay-ledger"
+	ledgerKind    = "replay"
 	ledgerVersion = 1
 )
 

@@ -240,7 +240,7 @@ func parsePasswd(b []byte) iter.Seq2[string, string] {
 }
 
 // runCommand asks the operator's command for many addresses at once.
-func runCommand(ctx context.Context, argv, addrs []string) (map[string][]string, error) {
+func runCommand(ctx context.Context, argv, addrs []string, answers map[string][]string) error {
 	var in bytes.Buffer
 	for _, a := range addrs {
 		if !strings.ContainsAny(a, "\r\n\t\x00") { // it could be taken for two lines
@@ -254,12 +254,11 @@ func runCommand(ctx context.Context, argv, addrs []string) (map[string][]string,
 	cmd.Stderr = &limitedBuffer{b: &stderr, left: 4096}
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w: %s", ErrResolver, argv[0], err, strings.TrimSpace(stderr.String()))
+		return fmt.Errorf("%w: %s: %w: %s", ErrResolver, argv[0], err, strings.TrimSpace(stderr.String()))
 	}
-	answers := map[string][]string{}
 	s := bufio.NewScanner(bytes.NewReader(out))
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {
@@ -269,9 +268,9 @@ func runCommand(ctx context.Context, argv, addrs []string) (map[string][]string,
 		}
 	}
 	if err := s.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrResolver, argv[0], err)
+		return fmt.Errorf("%w: %s: %w", ErrResolver, argv[0], err)
 	}
-	return answers, nil
+	return nil
 }
 
 // limitedBuffer keeps the start of what is written to it.
@@ -338,6 +337,9 @@ func (n *Names) Find(name string, fold bool) (string, bool) {
 	got := n.names[strings.ToLower(name)]
 	return got, got != ""
 }
+
+// dotted tells whether any name holds a domain.
+func (n *Names) dotted() bool { return len(n.domains) > 0 }
 
 // HasDomain tells whether the store holds mailboxes of a domain.
 func (n *Names) HasDomain(domain string) bool { return n.domains[strings.ToLower(domain)] }

@@ -15,6 +15,11 @@ import (
 // then what says where a mailbox is. A catch-all in an alias map therefore wins
 // over an existing mailbox that the alias map does not name, as it does in
 // Postfix.
+//
+// A mailbox is found under the address (ann@example.com), as a path
+// (example.com/ann), and in a local domain under the local part (ann). Without
+// Domains, a store whose names hold no domain at all takes the one domain whose
+// addresses fit its names; if several do, none.
 type Maps struct {
 	Delimiter          string   // set of characters that start an address extension; "" = none
 	KeepCase           bool     // do not fold local parts; domains always fold
@@ -134,6 +139,7 @@ func MapsChanged(r Resolver) time.Time {
 
 // Resolve implements Resolver.
 func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, error) {
+	r.learnDomain(addrs)
 	out := make([]Answer, len(addrs))
 	asked := map[string][]int{} // address -> who needs the command's answer
 	for i, a := range addrs {
@@ -154,9 +160,11 @@ func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, er
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	answers, err := runCommand(ctx, r.Command, keys)
-	if err != nil {
-		return nil, err
+	answers := map[string][]string{}
+	for chunk := range slices.Chunk(keys, commandChunk) {
+		if err := runCommand(ctx, r.Command, chunk, answers); err != nil {
+			return nil, err
+		}
 	}
 	for _, k := range keys {
 		for _, i := range asked[k] {
@@ -178,6 +186,44 @@ func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, er
 		out[i].Mailboxes = slices.Compact(out[i].Mailboxes)
 	}
 	return out, nil
+}
+
+// commandChunk is how many addresses one run of the command is asked for.
+const commandChunk = 10_000
+
+// learnDomain settles what local parts mean in a store whose mailboxes and
+// users are all named without a domain, where the operator named no local
+// domain either: if the addresses whose local part names a mailbox are all of
+// one domain, it is that store's. If they are of several, nobody can tell
+// whose they are, and no local part is looked up.
+func (r *mapResolver) learnDomain(addrs []string) {
+	if len(r.Domains) > 0 || len(r.local) > 0 || r.Mailboxes.dotted() {
+		return
+	}
+	for u := range r.passwd {
+		if strings.ContainsRune(u, '@') {
+			return
+		}
+	}
+	only := ""
+	for _, a := range addrs {
+		local, domain := splitAddress(a)
+		user, _ := r.cut(r.fold(local))
+		if domain = strings.ToLower(domain); domain == "" || domain == only {
+			continue
+		}
+		_, known := r.passwd[user]
+		if _, box := r.Mailboxes.Find(user, !r.KeepCase); !known && !box {
+			continue
+		}
+		if only != "" {
+			return
+		}
+		only = domain
+	}
+	if only != "" {
+		r.local[only], r.homes[only] = true, true
+	}
 }
 
 // name turns a userdb's answer, a mailbox name or an absolute path, into the

@@ -10,9 +10,6 @@ import (
 	"mailsync/restore/archive"
 )
 
-// resolveChunk is how many addresses a Resolver is asked at once.
-const resolveChunk = 4096
-
 // route turns recipients into mailboxes: sorted by mailbox, and a tape of what
 // leads nowhere.
 func (r *Run) route(ctx context.Context, c *collected) error {
@@ -136,28 +133,23 @@ func (c *collected) isOwn(x recipient) bool {
 	return c.own != "" && (x.how == archive.OriginalTo || x.how == archive.DeliveredTo) && strings.EqualFold(x.addr, c.own)
 }
 
-// resolve asks for all addresses, sorted, in chunks.
+// resolve asks for all addresses at once, sorted.
 func (r *Run) resolve(ctx context.Context, known map[string]struct{}) (map[string]Answer, error) {
 	addrs := make([]string, 0, len(known))
 	for a := range known {
 		addrs = append(addrs, a)
 	}
 	slices.Sort(addrs)
+	got, err := r.o.Resolver.Resolve(ctx, addrs)
+	if err != nil {
+		return nil, fmt.Errorf("recipients: %w", err)
+	}
+	if len(got) != len(addrs) {
+		return nil, fmt.Errorf("recipients: %w: %d answers to %d addresses", ErrResolver, len(got), len(addrs))
+	}
 	out := make(map[string]Answer, len(addrs))
-	for chunk := range slices.Chunk(addrs, resolveChunk) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		got, err := r.o.Resolver.Resolve(ctx, chunk)
-		if err != nil {
-			return nil, fmt.Errorf("recipients: %w", err)
-		}
-		if len(got) != len(chunk) {
-			return nil, fmt.Errorf("recipients: %w: %d answers to %d addresses", ErrResolver, len(got), len(chunk))
-		}
-		for i, a := range got {
-			out[chunk[i]] = a
-		}
+	for i, a := range got {
+		out[addrs[i]] = a
 	}
 	return out, nil
 }
