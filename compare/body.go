@@ -32,6 +32,7 @@ type body struct {
 type cell struct {
 	place
 	mask   uint32 // sides with a copy in this cell
+	named  uint32 // sides with a copy of this name, in this cell or another
 	all    uint32 // of a head: sides with a copy in the whole group
 	head   int32  // the cell that stands for the group; itself where it does
 	next   int32  // the next cell of the group, or -1
@@ -289,7 +290,7 @@ func (b *body) group(head int32) (*Group, error) {
 	n := len(b.sides)
 	g := &Group{
 		Mailbox: b.name, Copies: make([]Copy, n), How: b.cells.at(head).how,
-		Whole: make([]bool, n), UIDValidity: make([]uint32, n), One: make([]int, n),
+		Whole: make([]bool, n), UIDValidity: make([]uint32, n), One: make([]int, n), named: make([]uint32, n),
 	}
 	for i := head; i >= 0; i = b.cells.at(i).next {
 		err := b.copies(i, func(t tagged) {
@@ -299,6 +300,7 @@ func (b *body) group(head int32) (*Group, error) {
 				return
 			}
 			c.Entry = t.e
+			g.named[t.side] = b.cells.at(i).named
 		})
 		if err != nil {
 			return nil, err

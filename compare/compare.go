@@ -152,6 +152,18 @@ func (c *Comparison) Differences(ctx context.Context) iter.Seq2[Difference, erro
 	}
 }
 
+// One compares a single mailbox, whatever the listings say, and may be called
+// any number of times. The caller closes what it returns.
+func (c *Comparison) One(ctx context.Context, mailbox string) (*Mailbox, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return c.mailbox(ctx, &job{name: mailbox, heads: make([]Head, len(c.sides)), blind: 1<<len(c.sides) - 1})
+}
+
+// Close gives back the memory of a Mailbox that One returned.
+func (m *Mailbox) Close() { m.body.release() }
+
 // MailboxSide is one side's mailbox as a whole.
 type MailboxSide struct {
 	Mailbox *manifest.Mailbox // nil where it is absent or unknown

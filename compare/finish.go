@@ -179,7 +179,8 @@ func (b *body) hidden(g *Group, side int) string {
 }
 
 // lookAgain looks for a message that a side lacks under every name that the
-// other sides know it by.
+// other sides know it by. A name that the side has for another of its messages
+// proves nothing.
 func (b *body) lookAgain(ctx context.Context, g *Group, side int) (Presence, string, error) {
 	if !b.sides[side].live {
 		return Absent, "", nil
@@ -187,7 +188,7 @@ func (b *body) lookAgain(ctx context.Context, g *Group, side int) (Presence, str
 	var asked []*manifest.Entry
 	for i := range g.Copies {
 		e := g.Copies[i].Entry
-		if e == nil || slices.ContainsFunc(asked, func(o *manifest.Entry) bool { return o.Folder == e.Folder && o.Unique == e.Unique }) {
+		if e == nil || g.named[i]&(1<<side) != 0 || slices.ContainsFunc(asked, func(o *manifest.Entry) bool { return o.Folder == e.Folder && o.Unique == e.Unique }) {
 			continue
 		}
 		asked = append(asked, e)

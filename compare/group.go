@@ -52,6 +52,7 @@ type Group struct {
 	// -1 where there is no copy.
 	One []int
 
+	named []uint32 // for each copy, the sides that have its name for another message too
 	Verdict
 	Differences []Difference // its lines; none where only Absences or Whole make it a group of interest
 }

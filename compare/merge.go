@@ -243,56 +243,62 @@ func collapse(list []manifest.Entry) []manifest.Entry {
 }
 
 // pair distributes several copies of one name on groups: those of the same
-// content together, then in their order.
+// content and file name together, then those of the same content, then in
+// their order.
 func (m *merger) pair() {
-	var rest []tagged
-	byContent := map[manifest.Digest]int{}
+	type exact struct {
+		d    manifest.Digest
+		name string
+	}
+	var all, rest []tagged
 	for i := range m.lists {
 		for k := range m.lists[i] {
-			e := &m.lists[i][k]
-			t := tagged{side: i, e: e}
-			d, ok := trusted(e)
-			if !ok {
-				rest = append(rest, t)
-				continue
-			}
-			g, seen := byContent[d]
-			if seen && !hasSide(m.groups[g], i) {
-				m.groups[g] = append(m.groups[g], t)
-				continue
-			}
-			if seen {
-				rest = append(rest, t)
-				continue
-			}
-			byContent[d] = len(m.groups)
-			m.groups = append(m.groups, []tagged{t})
+			all = append(all, tagged{side: i, e: &m.lists[i][k]})
 		}
 	}
-	// Groups of one copy are free to be paired by name alone.
-	full := m.groups[:0]
-	for _, g := range m.groups {
-		if len(g) > 1 {
-			full = append(full, g)
-		} else {
-			rest = append(rest, g[0])
+	slices.SortStableFunc(all, func(a, b tagged) int { return cmp.Or(a.e.Compare(b.e), cmp.Compare(a.side, b.side)) })
+	content := func(g []tagged) manifest.Digest { d, _ := trusted(g[0].e); return d }
+	seats := func(list []tagged, fits func(g []tagged, t tagged) bool) {
+		for _, t := range list {
+			k := slices.IndexFunc(m.groups, func(g []tagged) bool { return !hasSide(g, t.side) && fits(g, t) })
+			if k < 0 {
+				m.groups = append(m.groups, []tagged{t})
+				continue
+			}
+			m.groups[k] = append(m.groups[k], t)
 		}
 	}
-	m.groups = full
-	slices.SortStableFunc(m.groups, func(a, b []tagged) int {
-		x, _ := trusted(a[0].e)
-		y, _ := trusted(b[0].e)
-		return cmp.Or(cmp.Compare(len(b), len(a)), bytes.Compare(x.Sum[:], y.Sum[:]))
+	// Groups of one copy are free for the next, weaker way of pairing.
+	free := func() {
+		full := m.groups[:0]
+		rest = rest[:0]
+		for _, g := range m.groups {
+			if len(g) > 1 {
+				full = append(full, g)
+			} else {
+				rest = append(rest, g[0])
+			}
+		}
+		m.groups = full
+		slices.SortStableFunc(m.groups, func(a, b []tagged) int {
+			x, y := content(a), content(b)
+			return cmp.Or(cmp.Compare(len(b), len(a)), bytes.Compare(x.Sum[:], y.Sum[:]), strings.Compare(a[0].e.Name, b[0].e.Name))
+		})
+	}
+	key := func(t tagged) (exact, bool) { d, ok := trusted(t.e); return exact{d, t.e.Name}, ok }
+	seats(all, func(g []tagged, t tagged) bool {
+		x, okX := key(g[0])
+		y, okY := key(t)
+		return okX && okY && x == y
 	})
-	slices.SortStableFunc(rest, func(a, b tagged) int { return cmp.Or(a.e.Compare(b.e), cmp.Compare(a.side, b.side)) })
-	for _, t := range rest {
-		k := slices.IndexFunc(m.groups, func(g []tagged) bool { return !hasSide(g, t.side) })
-		if k < 0 {
-			m.groups = append(m.groups, []tagged{t})
-			continue
-		}
-		m.groups[k] = append(m.groups[k], t)
-	}
+	free()
+	seats(slices.Clone(rest), func(g []tagged, t tagged) bool {
+		x, okX := trusted(g[0].e)
+		y, okY := trusted(t.e)
+		return okX && okY && x == y
+	})
+	free()
+	seats(slices.Clone(rest), func([]tagged, tagged) bool { return true })
 	for _, g := range m.groups {
 		slices.SortFunc(g, func(a, b tagged) int { return cmp.Compare(a.side, b.side) })
 	}
@@ -340,7 +346,14 @@ func (m *merger) settle(g []tagged, first bool) error {
 			}
 		}
 	}
-	_, err := b.keep(m.folder, g)
+	i, err := b.keep(m.folder, g)
+	if err == nil {
+		for k := range m.lists {
+			if len(m.lists[k]) > 0 {
+				b.cells.at(i).named |= 1 << k
+			}
+		}
+	}
 	return err
 }
 
