@@ -1,0 +1,914 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailsync/manifest/durable"
+	"mailsync/manifest/durable/durabletest"
+)
+
+var storeID = Identity{Path: "/srv/mail", FSID: 7, FSType: 0xEF53, Device: 1, RootInode: 2, Host: "h", BootID: "boot-1"}
+
+// clock ticks a second with each look at it.
+func clock() func() time.Time {
+	var mu sync.Mutex
+	t := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		t = t.Add(time.Second)
+		return t
+	}
+}
+
+func openRepo(t testing.TB, fsys durable.FS, readOnly bool) *Repo {
+	t.Helper()
+	r, err := OpenRepo("/state", RepoOptions{FS: fsys, ReadOnly: readOnly})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func begin(t testing.TB, r *Repo, o SessionOptions) *Session {
+	t.Helper()
+	if o.Now == nil {
+		o.Now = clock()
+	}
+	s, err := r.Begin(storeID, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// put commits a mailbox of n messages; version makes its content differ.
+func put(s *Session, name string, n int, version uint64) error {
+	mb, list := sample(name, n, version)
+	d, err := s.Create(name)
+	if err != nil {
+		return err
+	}
+	defer d.Abort()
+	for i := range list {
+		if err := d.Add(&list[i]); err != nil {
+			return err
+		}
+	}
+	if n > 2 {
+		for _, a := range sampleAbsences(list[:1]) {
+			if err := d.Absent(&a); err != nil {
+				return err
+			}
+		}
+	}
+	return d.Commit(mb, Extra{Watch: fmt.Appendf(nil, "watch %d", version), Disordered: int64(version)})
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func heads(t testing.TB, s *Store) []Head {
+	t.Helper()
+	var list []Head
+	for h, err := range s.Heads(context.Background()) {
+		must(t, err)
+		list = append(list, h)
+	}
+	return list
+}
+
+func openStore(t testing.TB, fsys durable.FS) *Store {
+	t.Helper()
+	s, err := openRepo(t, fsys, true).Store(StoreKey("", storeID.Path))
+	must(t, err)
+	return s
+}
+
+// readVersion returns which version of a mailbox is recorded.
+func readVersion(s *Store, name string) (uint64, error) {
+	o, err := s.OpenMailbox(name)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = o.Close() }()
+	for _, err := range o.Absences() {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return uint64(o.Extra().Disordered), nil
+}
+
+func TestSessionAndStore(t *testing.T) {
+	for _, kind := range []int64{durabletest.Ext4, durabletest.Tmpfs} {
+		d := durabletest.New(kind)
+		r := openRepo(t, d, false)
+		if _, err := r.Store(StoreKey("", "/srv/mail")); !errors.Is(err, ErrNoRecord) {
+			t.Fatal(err)
+		}
+		s := begin(t, r, SessionOptions{Group: 3})
+		names := []string{"anna", "bert", "cora", "dora", "emil", "a/b/c", "x\xff\n"}
+		for i, n := range names {
+			must(t, put(s, n, i*40, 1))
+		}
+		must(t, s.Finish(true))
+		if _, err := s.Create("late"); !errors.Is(err, ErrEnded) {
+			t.Errorf("create after the end: %v", err)
+		}
+
+		st := openStore(t, d)
+		list := heads(t, st)
+		var got []string
+		total := int64(0)
+		for _, h := range list {
+			got = append(got, h.Name)
+			total += h.Messages
+			if h.Content.IsZero() || h.State.IsZero() || h.Done || string(h.Watch) != "watch 1" || h.Disordered != 1 || h.Generation != 1 || h.Checked == 0 && h.Messages > 0 {
+				t.Errorf("head %+v", h)
+			}
+			o, err := st.OpenMailbox(h.Name)
+			must(t, err)
+			if o.Mailbox().Content != h.Content || o.Mailbox().State != h.State || o.Mailbox().Messages != h.Messages {
+				t.Errorf("%q: header and index differ", h.Name)
+			}
+			n := int64(0)
+			for _, err := range o.Entries() {
+				must(t, err)
+				n++
+			}
+			for _, err := range o.Absences() {
+				must(t, err)
+			}
+			must(t, o.Close())
+			if n != h.Messages {
+				t.Errorf("%q: %d entries, %d told", h.Name, n, h.Messages)
+			}
+		}
+		slices.SortFunc(names, CompareMailboxes)
+		if d := cmp.Diff(names, got); d != "" {
+			t.Error(d)
+		}
+		rec := st.Record()
+		if rec.Mailboxes != int64(len(names)) || rec.Messages != total || rec.Dirty || rec.Open.ID != 0 || rec.Complete.ID != 1 || rec.Content.IsZero() {
+			t.Errorf("record %+v", rec)
+		}
+		if _, err := st.Head("nobody"); !errors.Is(err, ErrNoMailbox) {
+			t.Error(err)
+		}
+		if _, err := st.OpenMailbox("nobody"); !errors.Is(err, ErrNoMailbox) {
+			t.Error(err)
+		}
+		checkClean(t, d)
+	}
+}
+
+// checkClean reads everything and wants no broken and no left-over file.
+func checkClean(t testing.TB, d *durabletest.Disk) {
+	t.Helper()
+	if err := clean(d); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func clean(d *durabletest.Disk) error {
+	r, err := OpenRepo("/state", RepoOptions{FS: d, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	s, err := r.Store(StoreKey("", storeID.Path))
+	if err != nil {
+		return err
+	}
+	var res CheckResult
+	for b, err := range s.Check(context.Background(), &res) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%s: %w", b.File, b.Err)
+	}
+	return noLeftovers(d, "/state", s)
+}
+
+// noLeftovers wants one manifest a mailbox and no temporary file.
+func noLeftovers(d *durabletest.Disk, dir string, s *Store) error {
+	files := int64(0)
+	var walk func(dir string) error
+	walk = func(dir string) error {
+		names, err := d.Names(dir)
+		if err != nil {
+			return err
+		}
+		for _, n := range names {
+			path := filepath.Join(dir, n)
+			if info, err := d.Stat(path); err != nil {
+				return err
+			} else if info.Dir {
+				if err := walk(path); err != nil {
+					return err
+				}
+				continue
+			}
+			if _, _, ok := parseManifestName(n); ok {
+				files++
+			} else if n != "index" && n != "store" && n != "lock" && n != "accepted" {
+				return fmt.Errorf("left over: %s", path)
+			}
+		}
+		return nil
+	}
+	if err := walk(dir); err != nil {
+		return err
+	}
+	if rec := s.Record(); files != rec.Mailboxes+rec.Gone && rec.Generation == 1 {
+		return fmt.Errorf("%d manifests, %d mailboxes", files, rec.Mailboxes)
+	}
+	return nil
+}
+
+func TestKeepCostsNothing(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	s := begin(t, r, SessionOptions{})
+	for i := range 50 {
+		must(t, put(s, fmt.Sprint("user", i), 1, 1))
+	}
+	must(t, s.Finish(true))
+	before := openStore(t, d).Record()
+
+	s = begin(t, r, SessionOptions{})
+	calls := d.Calls()
+	for i := range 50 {
+		must(t, s.Keep(fmt.Sprint("user", i)))
+	}
+	if n := d.Calls() - calls; n != 0 {
+		t.Errorf("%d calls for Keep", n)
+	}
+	must(t, s.Finish(true))
+	after := openStore(t, d).Record()
+	if n := d.Calls() - calls; n > 60 {
+		t.Errorf("%d calls for a look that found nothing changed", n)
+	}
+	if after.Content != before.Content || after.Mailboxes != 50 || after.Complete.ID != 2 {
+		t.Errorf("%+v", after)
+	}
+}
+
+func TestGone(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	all := []string{"anna", "bert", "cora", "dora"}
+	s := begin(t, r, SessionOptions{})
+	for _, n := range all {
+		must(t, put(s, n, 3, 1))
+	}
+	must(t, s.Finish(true))
+	gone := func() (list []string) {
+		for _, h := range heads(t, openStore(t, d)) {
+			if !h.Gone.IsZero() {
+				list = append(list, h.Name)
+			}
+		}
+		slices.Sort(list)
+		return list
+	}
+
+	// A look that was not complete, or was killed, concludes nothing.
+	s = begin(t, r, SessionOptions{})
+	must(t, s.Keep("anna"))
+	must(t, s.Finish(false))
+	s = begin(t, r, SessionOptions{})
+	must(t, s.Keep("anna"))
+	must(t, s.Close())
+	if g := gone(); g != nil {
+		t.Fatalf("gone after looks that were not complete: %v", g)
+	}
+	// A complete one does; what it could not look at is not gone.
+	s = begin(t, r, SessionOptions{})
+	must(t, s.Keep("anna"))
+	must(t, s.Unknown("bert"))
+	must(t, put(s, "cora", 3, 2))
+	must(t, s.Finish(true))
+	if g := gone(); !slices.Equal(g, []string{"dora"}) {
+		t.Fatalf("gone: %v", g)
+	}
+	if v, err := readVersion(openStore(t, d), "dora"); err != nil || v != 1 {
+		t.Errorf("the manifest of a mailbox that is gone: %d, %v", v, err)
+	}
+	if rec := openStore(t, d).Record(); rec.Gone != 1 || rec.Mailboxes != 3 || !rec.Content.IsZero() {
+		t.Errorf("%+v", rec)
+	}
+	since := func() time.Time { h, err := openStore(t, d).Head("dora"); must(t, err); return h.Gone }
+	first := since()
+	// It stays gone since then, until it is back.
+	s = begin(t, r, SessionOptions{})
+	for _, n := range all[:3] {
+		must(t, s.Keep(n))
+	}
+	must(t, s.Gone("dora"))
+	must(t, s.Finish(true))
+	if !since().Equal(first) {
+		t.Errorf("gone since %v, was %v", since(), first)
+	}
+	if err := func() error { s = begin(t, r, SessionOptions{}); defer s.Close(); return s.Gone("nobody") }(); !errors.Is(err, ErrNoMailbox) {
+		t.Error(err)
+	}
+	s = begin(t, r, SessionOptions{})
+	for _, n := range all {
+		must(t, s.Keep(n))
+	}
+	must(t, s.Finish(true))
+	if g := gone(); g != nil {
+		t.Errorf("gone although it is back: %v", g)
+	}
+	checkClean(t, d)
+}
+
+func TestInterruptedLookGoesOn(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	s := begin(t, r, SessionOptions{Policy: "rehash"})
+	must(t, put(s, "anna", 3, 1))
+	must(t, s.Checkpoint([]byte("anna")))
+	must(t, put(s, "bert", 3, 1)) // not durable
+	id := s.Look().ID
+	d = d.PowerCut(nil)
+	r = openRepo(t, d, false)
+
+	s = begin(t, r, SessionOptions{Policy: "rehash"})
+	if !s.Resumed() || s.Look().ID != id || string(s.Look().Place) != "anna" {
+		t.Fatalf("%+v", s.Look())
+	}
+	h, err := s.Store().Head("anna")
+	must(t, err)
+	if !h.Done {
+		t.Error("what is done is not called done")
+	}
+	if _, err := s.Store().Head("bert"); !errors.Is(err, ErrNoMailbox) {
+		t.Error(err)
+	}
+	must(t, put(s, "bert", 3, 2))
+	must(t, s.Finish(true)) // anna was done by the session before
+	st := openStore(t, d)
+	if rec := st.Record(); rec.Gone != 0 || rec.Mailboxes != 2 || rec.Complete.ID != id {
+		t.Errorf("%+v", rec)
+	}
+	// Another policy, or Fresh, is another look.
+	s = begin(t, r, SessionOptions{Policy: "rehash"})
+	must(t, s.Finish(false))
+	for _, o := range []SessionOptions{{Policy: ""}, {Policy: "", Fresh: true}} {
+		s = begin(t, r, o)
+		if s.Resumed() {
+			t.Errorf("%+v went on with another look", o)
+		}
+		must(t, s.Finish(false))
+	}
+}
+
+func TestDraftsThatAreNotCommitted(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	s := begin(t, r, SessionOptions{})
+	must(t, put(s, "anna", 3, 1))
+	must(t, s.Checkpoint(nil))
+	mb, list := sample("anna", 9000, 2) // larger than what stays in memory
+	for _, end := range []string{"abort", "seal and abort", "seal and leave"} {
+		dr, err := s.Create("anna")
+		must(t, err)
+		for i := range list {
+			must(t, dr.Add(&list[i]))
+		}
+		if end != "abort" {
+			must(t, dr.Seal(mb, Extra{}))
+			if err := dr.Add(&list[0]); !errors.Is(err, ErrEnded) {
+				t.Error(err)
+			}
+		}
+		if end != "seal and leave" {
+			dr.Abort()
+			if err := dr.Commit(mb, Extra{}); !errors.Is(err, ErrEnded) {
+				t.Errorf("commit after abort: %v", err)
+			}
+		}
+	}
+	bad, err := s.Create("anna")
+	must(t, err)
+	other := *mb
+	other.Name = "bert"
+	if err := bad.Commit(&other, Extra{}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("commit under another name: %v", err)
+	}
+	// Sealed now, committed much later.
+	late, err := s.Create("late")
+	must(t, err)
+	lmb, ll := sample("late", 20, 3)
+	for i := range ll {
+		must(t, late.Add(&ll[i]))
+	}
+	must(t, late.Seal(lmb, Extra{Disordered: 3}))
+	must(t, s.Checkpoint(nil))
+	if _, err := s.Store().Head("late"); !errors.Is(err, ErrNoMailbox) {
+		t.Errorf("a sealed draft is seen: %v", err)
+	}
+	must(t, late.Commit(nil, Extra{}))
+	must(t, s.Finish(true))
+	st := openStore(t, d)
+	for name, want := range map[string]uint64{"anna": 1, "late": 3} {
+		if v, err := readVersion(st, name); err != nil || v != want {
+			t.Errorf("%s: version %d, %v", name, v, err)
+		}
+	}
+	checkClean(t, d)
+}
+
+func TestLargeMailboxThroughASession(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{})
+	mb, list := sample("anna", 20_000, 2)
+	dr, err := s.Create("anna")
+	must(t, err)
+	for i := range list {
+		must(t, dr.Add(&list[i]))
+	}
+	must(t, dr.Commit(mb, Extra{}))
+	must(t, s.Finish(true))
+	st, err := r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	o, err := st.OpenMailbox("anna")
+	must(t, err)
+	defer o.Close()
+	i := 0
+	for e, err := range o.Entries() {
+		must(t, err)
+		if !cmp.Equal(e, list[i]) {
+			t.Fatalf("entry %d: %s", i, cmp.Diff(list[i], e))
+		}
+		i++
+	}
+	if i != len(list) {
+		t.Errorf("%d of %d entries", i, len(list))
+	}
+}
+
+func TestAdoptKeepsTheOldGeneration(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	s := begin(t, r, SessionOptions{})
+	must(t, put(s, "anna", 3, 1))
+	must(t, put(s, "bert", 3, 1))
+	must(t, s.Finish(true))
+
+	other := storeID
+	other.FSID = 99
+	if _, err := r.Begin(other, SessionOptions{}); !errors.Is(err, ErrOther) {
+		t.Fatalf("another file system was taken for the store: %v", err)
+	}
+	if _, err := r.Begin(storeID, SessionOptions{Alg: SHA256}); !errors.Is(err, ErrAlg) {
+		t.Fatalf("another algorithm: %v", err)
+	}
+	s, err := r.Begin(other, SessionOptions{Adopt: true, Alg: SHA256})
+	must(t, err)
+	if n := len(heads(t, s.Store())); n != 0 {
+		t.Errorf("%d mailboxes of the old generation count for the new", n)
+	}
+	must(t, s.Finish(true))
+	st := openStore(t, d)
+	if rec := st.Record(); rec.Generation != 2 || rec.FSID != 99 || rec.Gone != 0 || rec.Alg != SHA256 {
+		t.Errorf("%+v", rec)
+	}
+	gens, err := st.Generations()
+	if err != nil || !slices.Equal(gens, []uint32{1, 2}) {
+		t.Errorf("%v, %v", gens, err)
+	}
+	old, err := st.At(1)
+	must(t, err)
+	if v, err := readVersion(old, "anna"); err != nil || v != 1 || old.Record().FSID != 7 || len(heads(t, old)) != 2 {
+		t.Errorf("%d, %v, %+v", v, err, old.Record())
+	}
+	if _, err := st.At(5); !errors.Is(err, ErrNoRecord) {
+		t.Error(err)
+	}
+}
+
+func TestReadOnlyWritesNothing(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none", "state")
+	r, err := OpenRepo(dir, RepoOptions{ReadOnly: true})
+	must(t, err)
+	for range r.Stores() {
+		t.Error("a store out of nothing")
+	}
+	if _, err := r.Store(StoreKey("x", "")); !errors.Is(err, ErrNoRecord) {
+		t.Error(err)
+	}
+	if _, err := r.Begin(storeID, SessionOptions{}); !errors.Is(err, ErrReadOnly) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a directory was made")
+	}
+	// Nor does it write into a state that a killed session has left behind.
+	d := durabletest.New(durabletest.Ext4)
+	s := begin(t, openRepo(t, d, false), SessionOptions{Group: 1})
+	must(t, put(s, "anna", 3, 1))
+	d = d.Kill()
+	d.Fail = func(_ int, op, path string) error {
+		switch op {
+		case "write", "rename", "unlink", "mkdir", "fsync", "syncfs", "link", "truncate":
+			t.Errorf("%s %s", op, path)
+		}
+		return nil
+	}
+	if list := heads(t, openStore(t, d)); len(list) != 1 || list[0].Name != "anna" {
+		t.Errorf("%+v", list)
+	}
+}
+
+func TestOneSessionAtATime(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{})
+	if _, err := r.Begin(storeID, SessionOptions{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("second session: %v", err)
+	}
+	must(t, s.Close())
+	s = begin(t, r, SessionOptions{})
+	must(t, s.Finish(false))
+}
+
+func TestReadersBesideASession(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{Group: 4})
+	const boxes = 30
+	for i := range boxes {
+		must(t, put(s, fmt.Sprint(i), 2, 1))
+	}
+	must(t, s.Finish(true))
+	s = begin(t, r, SessionOptions{Group: 4})
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for range 2 {
+		wg.Go(func() {
+			ro, err := OpenRepo(dir, RepoOptions{ReadOnly: true})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				st, err := ro.Store(StoreKey("", storeID.Path))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if v, err := readVersion(st, fmt.Sprint(n%boxes)); err != nil || v < 1 || v > 4 {
+					t.Errorf("version %d, %v", v, err)
+					return
+				}
+			}
+		})
+	}
+	var writers sync.WaitGroup
+	for w := range 3 {
+		writers.Go(func() {
+			for v := uint64(2); v <= 4; v++ {
+				for i := w; i < boxes; i += 3 {
+					if err := put(s, fmt.Sprint(i), 2, v); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	must(t, s.Finish(true))
+	close(stop)
+	wg.Wait()
+	st, err := r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	for i := range boxes {
+		if v, err := readVersion(st, fmt.Sprint(i)); err != nil || v != 4 {
+			t.Errorf("mailbox %d: version %d, %v", i, v, err)
+		}
+	}
+}
+
+func TestIndexIsRebuilt(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{})
+	for i := range 20 {
+		must(t, put(s, fmt.Sprint(i), i, 1))
+	}
+	must(t, s.Finish(true))
+	st, err := r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	want := heads(t, st)
+	indexes, err := filepath.Glob(filepath.Join(dir, "stores", "*", "g1", "*", "index"))
+	must(t, err)
+	for i, path := range indexes {
+		data, err := os.ReadFile(path)
+		must(t, err)
+		switch i % 3 {
+		case 0:
+			must(t, os.Remove(path))
+		case 1:
+			must(t, os.WriteFile(path, data[:len(data)/2], 0o600))
+		case 2:
+			data[len(data)/2] ^= 1
+			must(t, os.WriteFile(path, data, 0o600))
+		}
+	}
+	st, err = r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	if d := cmp.Diff(want, heads(t, st)); d != "" {
+		t.Error(d)
+	}
+	var res CheckResult
+	n := int64(0)
+	for _, err := range st.Check(context.Background(), &res) {
+		must(t, err)
+		n++
+	}
+	if n != int64(len(indexes)) || res.Broken != n || res.OK != 21 {
+		t.Errorf("%d broken, %v", n, res)
+	}
+}
+
+func TestCheckNamesEveryBrokenFile(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{})
+	for i := range 4 {
+		must(t, put(s, fmt.Sprint(i), 10, 1))
+	}
+	must(t, s.Accept(Acceptance{Mailbox: "1", Reason: "virus"}))
+	must(t, s.Finish(true))
+	st, err := r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	files, err := filepath.Glob(filepath.Join(dir, "stores", "*", "g1", "*", "*.*"))
+	must(t, err)
+	check := func() (names []string, res CheckResult) {
+		for b, err := range st.Check(context.Background(), &res) {
+			must(t, err)
+			if b.Mailbox == "" || !errors.Is(b.Err, ErrCorrupt) {
+				t.Errorf("%+v", b)
+			}
+			names = append(names, filepath.Join(dir, b.File))
+		}
+		return names, res
+	}
+	if names, res := check(); len(names) > 0 || res.OK != 10 { // store, accepted, 4 indexes, 4 manifests
+		t.Fatalf("%v, %v", names, res)
+	}
+	data, err := os.ReadFile(files[1])
+	must(t, err)
+	data[len(data)/2] ^= 4
+	must(t, os.WriteFile(files[1], data, 0o600))
+	must(t, os.Remove(files[3]))
+	names, res := check()
+	if !slices.Equal(names, []string{files[1], files[3]}) || res.String() != "8 ok, 2 broken" {
+		t.Errorf("%v, %v", names, res)
+	}
+}
+
+func TestCopyTo(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	ctx := context.Background()
+	r, err := OpenRepo(from, RepoOptions{})
+	must(t, err)
+	s := begin(t, r, SessionOptions{})
+	for i := range 10 {
+		must(t, put(s, fmt.Sprint(i), 5, 1))
+	}
+	must(t, s.Accept(Acceptance{Mailbox: "1", Reason: "virus", Old: BLAKE3.Sum(nil)}))
+	must(t, s.Finish(true))
+	copyNow := func() CopyResult {
+		st, err := r.Store(StoreKey("", storeID.Path))
+		must(t, err)
+		res, err := st.CopyTo(ctx, to)
+		must(t, err)
+		back, err := OpenRepo(to, RepoOptions{ReadOnly: true})
+		must(t, err)
+		cp, err := back.Store(StoreKey("", storeID.Path))
+		must(t, err)
+		if d := cmp.Diff(heads(t, st), heads(t, cp)); d != "" {
+			t.Error(d)
+		}
+		if st.Record().State != cp.Record().State || st.Record().Generation != cp.Record().Generation {
+			t.Error("records differ")
+		}
+		var cr CheckResult
+		for b, err := range cp.Check(ctx, &cr) {
+			t.Errorf("%+v %v", b, err)
+		}
+		n := 0
+		for a, err := range cp.Acceptances() {
+			must(t, err)
+			if a.Reason != "virus" || a.Old != BLAKE3.Sum(nil) {
+				t.Errorf("%+v", a)
+			}
+			n++
+		}
+		if n != 1 {
+			t.Errorf("%d acceptances", n)
+		}
+		return res
+	}
+	if res := copyNow(); res.Files < 20 || res.Skipped != 0 {
+		t.Errorf("%+v", res)
+	}
+	if res := copyNow(); res.Files != 0 || res.Skipped != 10 {
+		t.Errorf("second copy: %+v", res)
+	}
+	s = begin(t, r, SessionOptions{})
+	must(t, put(s, "3", 6, 2))
+	must(t, s.Finish(false))
+	if res := copyNow(); res.Files != 2 || res.Skipped != 9 {
+		t.Errorf("one changed: %+v", res)
+	}
+	s, err = r.Begin(storeID, SessionOptions{Adopt: true})
+	must(t, err)
+	must(t, put(s, "3", 6, 3))
+	must(t, s.Finish(true))
+	copyNow()
+	st, err := r.Store(StoreKey("", storeID.Path))
+	must(t, err)
+	if _, err := st.CopyTo(ctx, "backup1:/var/lib/mailsync"); !errors.Is(err, ErrRemoteCopy) {
+		t.Error(err)
+	}
+	if _, err := st.CopyTo(ctx, from); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+}
+
+func TestStoresAndKeys(t *testing.T) {
+	keys := []string{StoreKey("primary", "/x"), StoreKey("", "/srv/mail"), StoreKey("", "/srv2/mail"), StoreKey("", "/srv/mail/.."), StoreKey("", "/a\nb")}
+	slices.Sort(keys)
+	if len(slices.Compact(keys)) != 5 {
+		t.Error(keys)
+	}
+	if StoreKey("", "/srv/mail") != StoreKey("", "/srv//mail/") {
+		t.Error("one path, two keys")
+	}
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	for _, id := range []Identity{{Name: "b", Path: "/b"}, {Name: "a", Path: "/a"}} {
+		s, err := r.Begin(id, SessionOptions{})
+		must(t, err)
+		must(t, s.Finish(true))
+	}
+	must(t, durable.WriteFile(d, "/state/stores/name-a/store", []byte("broken"), 0o600))
+	var list []string
+	for rec, err := range r.Stores() {
+		list = append(list, fmt.Sprint(rec.Key, " ", rec.Path, " ", errors.Is(err, ErrCorrupt)))
+	}
+	if d := cmp.Diff([]string{"name-a  true", "name-b /b false"}, list); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestShardRoots(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	r := openRepo(t, d, false)
+	s := begin(t, r, SessionOptions{})
+	must(t, put(s, "anna", 3, 1))
+	must(t, put(s, "bert", 3, 1))
+	must(t, s.Finish(true))
+	before := openStore(t, d)
+	s = begin(t, r, SessionOptions{})
+	must(t, put(s, "anna", 3, 2))
+	must(t, s.Finish(false))
+	after := openStore(t, d)
+	for no := range Shards {
+		a, _, err := before.ShardRoots(no)
+		must(t, err)
+		b, _, err := after.ShardRoots(no)
+		must(t, err)
+		if a.IsZero() || (a == b) != (no != ShardOf("anna")) {
+			t.Errorf("shard %03x: %v, %v", no, a, b)
+		}
+	}
+	if before.Record().Content == after.Record().Content {
+		t.Error("the store's root has not moved")
+	}
+}
+
+func TestCarryAbsences(t *testing.T) {
+	_, list := sample("anna", 3, 1)
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	old := sampleAbsences(list)
+	old[1].FirstAbsent = now.Add(-91 * 24 * time.Hour)
+	seq := func(yield func(Absence, error) bool) {
+		for _, a := range old {
+			if !yield(a, nil) {
+				return
+			}
+		}
+		yield(Absence{}, ErrCorrupt)
+	}
+	var got []string
+	for a, err := range CarryAbsences(seq, now, 0) {
+		if err != nil {
+			got = append(got, err.Error())
+			continue
+		}
+		got = append(got, a.Entry.Unique)
+	}
+	if d := cmp.Diff([]string{list[0].Unique, list[2].Unique, "corrupt"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func FuzzIndex(f *testing.F) {
+	sh := &shard{no: ShardOf("anna"), alg: BLAKE3, generation: 1}
+	f.Add(sh.encode())
+	mb, list := sample("anna", 3, 1)
+	encode(f, mb, list, nil)
+	sh.put(row{Head: headOf(mb, &Extra{Watch: []byte("w")}, &sums{messages: 3, content: mb.Content, state: mb.State}), serial: 1 << 32})
+	f.Add(sh.encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := decodeIndex(resealAll(data), ShardOf("anna"))
+		if err != nil {
+			return
+		}
+		again, err := decodeIndex(got.encode(), got.no)
+		if err != nil || !cmp.Equal(again.rows, got.rows, cmp.AllowUnexported(row{})) {
+			t.Fatalf("not the same after writing it again: %v", err)
+		}
+	})
+}
+
+func FuzzStoreRecord(f *testing.F) {
+	r := &StoreRecord{Identity: storeID, Key: "k", Generation: 1, Alg: BLAKE3, Open: Look{ID: 3, Place: []byte("x")}}
+	f.Add(r.encode())
+	r.setShard(shardSum{shard: 5, mailboxes: 3, content: BLAKE3.Sum(nil), state: BLAKE3.Sum(nil)})
+	f.Add(r.encode())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := decodeRecord(resealAll(data))
+		if err != nil {
+			return
+		}
+		again, err := decodeRecord(got.encode())
+		if err != nil || !cmp.Equal(got, again, cmp.AllowUnexported(StoreRecord{}, shardSum{})) {
+			t.Fatalf("not the same after writing it again: %v", err)
+		}
+	})
+}
+
+// Indexes and store records, cut and flipped.
+func TestBrokenIndexesAndRecords(t *testing.T) {
+	sh := &shard{no: ShardOf("anna"), alg: BLAKE3, generation: 1}
+	mb, list := sample("anna", 3, 1)
+	encode(t, mb, list, nil)
+	sh.put(row{Head: headOf(mb, &Extra{}, &sums{messages: 3, content: mb.Content, state: mb.State}), serial: 1 << 32})
+	rec := &StoreRecord{Identity: storeID, Key: "k", Generation: 1, Alg: BLAKE3}
+	rec.setShard(sh.sum())
+	for name, c := range map[string]struct {
+		data   []byte
+		decode func([]byte) error
+	}{
+		"index":  {sh.encode(), func(b []byte) error { _, err := decodeIndex(b, sh.no); return err }},
+		"record": {rec.encode(), func(b []byte) error { _, err := decodeRecord(b); return err }},
+	} {
+		must(t, c.decode(c.data))
+		for n := range c.data {
+			if err := c.decode(c.data[:n]); !errors.Is(err, ErrTruncated) {
+				t.Fatalf("%s, prefix of %d: %v", name, n, err)
+			}
+			for _, mask := range []byte{1, 0x80, 0xff} {
+				bad := bytes.Clone(c.data)
+				bad[n] ^= mask
+				if err := c.decode(bad); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
+					t.Fatalf("%s, byte %d: %v", name, n, err)
+				}
+			}
+		}
+	}
+}
