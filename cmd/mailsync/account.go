@@ -243,9 +243,15 @@ func accountSentence(t *replay.Totals) string {
 		n    int64
 		word string
 	}{
-		{t.Present, "present"}, {t.Delivered, "delivered"}, {t.WouldDeliver, "to deliver"},
-		{t.Deleted, "deleted"}, {t.Filtered, "filtered"}, {t.Duplicate, "duplicate"},
-		{t.Ambiguous, "ambiguous"}, {t.Failed, "failed"}, {t.Unexplained, "unexplained"},
+		{t.Present, "present"},
+		{t.Delivered, "delivered"},
+		{t.WouldDeliver, "to deliver"},
+		{t.Deleted, "deleted"},
+		{t.Filtered, "filtered"},
+		{t.Duplicate, "duplicate"},
+		{t.Ambiguous, "ambiguous"},
+		{t.Failed, "failed"},
+		{t.Unexplained, "unexplained"},
 	} {
 		if x.n > 0 {
 			parts = append(parts, ui.Count(x.n)+" "+x.word)

@@ -10,13 +10,18 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/term"
+
+	"mailsync/cmd/mailsync/ui"
 )
 
 func main() {
@@ -49,8 +54,35 @@ func run(args []string, s std) int {
 
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := guarded(func() error { return root.ExecuteContext(ctx) })
 	return a.finish(ctx, err)
+}
+
+// guarded turns a panic into an error: the summary is still written and the
+// exit code says that this is a bug. A panic says nothing of mail; its stack
+// holds addresses in the program only.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &ui.Problem{
+				What: fmt.Sprintf("bug: %v", p), Code: exitSoftware,
+				Hint: "please report it with these lines; no store is harmed by it\n" + frames(debug.Stack()),
+			}
+		}
+	}()
+	return f()
+}
+
+// frames leaves the lines of a stack that name this program's functions.
+func frames(stack []byte) string {
+	var lines []string
+	for line := range strings.Lines(string(stack)) {
+		if strings.HasPrefix(line, "mailsync/") || strings.HasPrefix(line, "main.") {
+			name, _, _ := strings.Cut(strings.TrimSpace(line), "(0x")
+			lines = append(lines, name)
+		}
+	}
+	return strings.Join(lines[:min(len(lines), 8)], "\n")
 }
 
 // signalError is the cause of a run that a signal ended.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -253,14 +254,30 @@ func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // cmdTree writes what must not change when a command only reads: names, sizes,
-// modes, change and access times of everything.
+// modes, inodes, change and access times of everything. It reads directories
+// without touching their access times itself.
 func cmdTree(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "tree FILE DIR")
-	cmd := exec.Command("find", ".", "-printf", `%p %y %s %m %i %T@ %C@ %A@\n`)
-	cmd.Dir = ts.MkAbs(args[1])
-	out, err := cmd.Output()
-	ts.Check(err)
-	lines := strings.SplitAfter(string(out), "\n")
-	slices.Sort(lines)
-	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Join(lines, "")), 0o644))
+	var b strings.Builder
+	var walk func(path string)
+	walk = func(path string) {
+		var st syscall.Stat_t
+		ts.Check(syscall.Lstat(path, &st))
+		fmt.Fprintf(&b, "%q mode %o size %d inode %d mtime %d.%09d ctime %d.%09d atime %d.%09d\n", strings.TrimPrefix(path, ts.Getenv("WORK")),
+			st.Mode, st.Size, st.Ino, st.Mtim.Sec, st.Mtim.Nsec, st.Ctim.Sec, st.Ctim.Nsec, st.Atim.Sec, st.Atim.Nsec)
+		if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+			return
+		}
+		d, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOATIME, 0)
+		ts.Check(err)
+		defer d.Close()
+		names, err := d.Readdirnames(-1)
+		ts.Check(err)
+		slices.Sort(names)
+		for _, n := range names {
+			walk(filepath.Join(path, n))
+		}
+	}
+	walk(ts.MkAbs(args[1]))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b.String()), 0o644))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime"
 	"time"
 
 	"mailsync/cmd/mailsync/config"
@@ -59,8 +60,10 @@ func (s *side) compared() compare.Side {
 	return c
 }
 
-// budgets makes the one budget of a run. Every store is added to it by open.
+// budgets makes the one budget of a run, shared by all its stores. Reading
+// mail needs more threads than processors: each waits for a disk.
 func (a *app) budgets() *budget.Set {
+	runtime.GOMAXPROCS(scan.Procs(a.flags.readers))
 	return budget.NewSet(budget.Limits{Readers: a.flags.readers, BytesPerSec: int64(a.flags.limitRate)}, nil)
 }
 
@@ -120,7 +123,7 @@ func (a *app) openLive(s *config.Store, set *budget.Set) (*side, error) {
 	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
-		opt.Recorded = scan.FromRecord(rec)
+		opt.Record = rec
 	}
 	sd.scanner, err = scan.New(a.scanConfig(s), opt)
 	if err != nil {
