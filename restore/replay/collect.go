@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,10 +53,12 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 	for range r.o.Workers {
 		g.Go(func() error {
 			var e enc
+			x := message.NewIdentifier(message.Limits{})
+			defer x.Close()
 			for b := range work {
 				for i := range b.items {
 					p := b.buf[b.spans[i][0]:b.spans[i][1]]
-					if err := r.identify(&b.items[i], bytes.NewReader(p), p); err != nil {
+					if err := r.identify(x, &b.items[i], nil, p); err != nil {
 						return err
 					}
 				}
@@ -80,6 +81,8 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 	own := ownAddress{}
 	g.Go(func() error {
 		defer close(work)
+		large := message.NewIdentifier(message.Limits{})
+		defer large.Close()
 		b := free.Get().(*batch)
 		send := func() error {
 			select {
@@ -117,7 +120,7 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 			p, inMemory := m.Bytes()
 			if !inMemory {
 				// Larger than memory: identified while the stream waits.
-				if err := r.identify(&it, m.Open(), nil); err != nil {
+				if err := r.identify(large, &it, m.Open(), nil); err != nil {
 					return err
 				}
 				var e enc
@@ -192,31 +195,38 @@ func decodeFinding(rec []byte) (*manifest.Finding, error) {
 	return f, nil
 }
 
-// identify computes digest and identities of one message. p is the whole
-// message where it is in memory.
-func (r *Run) identify(it *item, rd io.Reader, p []byte) error {
+// identify computes digest and identities of one message: p where it is in
+// memory, else what rd gives.
+func (r *Run) identify(x *message.Identifier, it *item, rd io.Reader, p []byte) error {
+	var id message.Identity
+	var err error
 	if p != nil {
 		it.digest = r.o.Alg.Sum(p)
+		id, err = x.Identify(p)
 	} else {
 		h := r.o.Alg.New()
 		rd = io.TeeReader(rd, h)
-		defer func() {
-			it.digest.Alg = r.o.Alg
-			h.Sum(it.digest.Sum[:0])
-		}()
-	}
-	id, err := message.Identify(rd, message.Limits{})
-	if err != nil && !errors.Is(err, message.ErrLimit) && !errors.Is(err, message.ErrTruncated) && !errors.Is(err, message.ErrCorrupt) {
-		return fmt.Errorf("archive %s, %s: %w", r.o.Archive.Name(), it.pos, err)
-	}
-	if p == nil {
-		if _, err := io.Copy(io.Discard, rd); err != nil { // what Identify left unread belongs to the digest
-			return fmt.Errorf("archive %s, %s: %w", r.o.Archive.Name(), it.pos, err)
+		if id, err = x.Read(rd); !readFailed(err) {
+			// What was not needed belongs to the digest.
+			if _, rest := io.Copy(io.Discard, rd); rest != nil {
+				err = rest
+			}
 		}
+		it.digest.Alg = r.o.Alg
+		h.Sum(it.digest.Sum[:0])
+	}
+	if readFailed(err) {
+		return fmt.Errorf("archive %s, %s: %w", r.o.Archive.Name(), it.pos, err)
 	}
 	it.exact, it.delivery, it.body, it.id, it.noID, it.header = id.Exact, id.Delivery, id.Body, id.ID, id.NoID, id.HeaderID
 	it.messageID, it.hasID = id.MessageID, id.MessageID != ""
 	return nil
+}
+
+// readFailed tells an error of the reader from one that says what the message
+// is like: an identity without digests is one that matches nothing.
+func readFailed(err error) bool {
+	return err != nil && !errors.Is(err, message.ErrLimit) && !errors.Is(err, message.ErrTruncated) && !errors.Is(err, message.ErrCorrupt)
 }
 
 // ownAddress finds the archive's own address. The delivery fields of a Maildir

@@ -77,6 +77,8 @@ type Options struct {
 	Order           func(name string) int  // mailboxes with a lower number first; nil: all alike
 	Multiset        bool                   // count copies instead of asking for one an identity
 	Altered         bool                   // the operator says that mail is altered behind the archive: altered is present
+	Undelete        bool                   // what was deleted is delivered all the same
+	CrashAt         time.Time              // an absence that may be of the crash, and that nobody asked for, is no deletion; zero: none
 	Ambiguous       Decision
 	AmbiguousFolder string // UTF-8, levels separated by '/'
 

@@ -544,6 +544,9 @@ func (l *look) goneVerdict(c *class, v *verdict) {
 		a := &c.gone[i]
 		same := a.Entry.Content() == v.digest
 		fits := same || plausible(v, &a.Entry)
+		if l.r.o.Undelete && a.Evidence.Deleted() || l.inCrash(a) {
+			continue
+		}
 		switch {
 		case a.Evidence.Lost() && fits:
 			lost = true
@@ -573,6 +576,13 @@ func (l *look) goneVerdict(c *class, v *verdict) {
 		v.state = stOpen
 		v.detail = "a deleted message has the same Message-ID, but another size or date"
 	}
+}
+
+// inCrash tells whether an absence of which only the ordinary course of things
+// makes a deletion may be of the crash that the operator names.
+func (l *look) inCrash(a *manifest.Absence) bool {
+	at := l.r.o.CrashAt
+	return !at.IsZero() && a.Evidence == manifest.OrdinaryAbsence && !at.Before(a.LastSeen) && !at.After(a.FirstAbsent)
 }
 
 // plausible tells whether a recorded message can be the archived one as far as

@@ -38,6 +38,10 @@ func (s *sorter) add(rec []byte) error {
 			return err
 		}
 	}
+	if need := len(s.buf) + len(rec); need > cap(s.buf) && need > 1<<20 && need <= s.memory {
+		// Once, instead of by doubling, which would take twice the memory.
+		s.buf = append(make([]byte, 0, s.memory), s.buf...)
+	}
 	start := len(s.buf)
 	s.buf = append(s.buf, rec...)
 	s.recs = append(s.recs, [2]int{start, len(s.buf)})
