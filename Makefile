@@ -1,4 +1,5 @@
-# make help lists the targets. GOFLAGS, PREFIX, FUZZTIME and SUITE may be set.
+# make help lists the targets. FUZZTIME, BENCHFLAGS and ARGS (more arguments of
+# a suite: ARGS="-run TestControls") may be set.
 
 GO       ?= go
 FUZZTIME ?= 30s
@@ -6,7 +7,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: all build build-arm64 test race demo bench e2e powerfail fuzz lint fmt clean help
+.PHONY: all build build-arm64 test race demo bench e2e powerfail hostile faults fuzz lint fmt clean help
 
 all: build
 
@@ -32,15 +33,23 @@ demo: build
 
 ## bench: speed and memory beside other tools (minutes; needs some of them installed)
 bench: build
-	$(GO) run ./cmd/internal/bench -bin bin/mailsync
+	$(GO) run ./cmd/internal/bench -bin bin/mailsync $(BENCHFLAGS)
 
 ## e2e: beside a real Dovecot (root; installs nothing itself)
 e2e: build
-	$(GO) test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e/...
+	$(GO) test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e $(ARGS)
 
 ## powerfail: power cuts on real file systems (root, loop devices)
 powerfail: build
-	$(GO) test -count=1 -timeout 60m $(if $(SHORT),-short) -tags powerfail ./cmd/internal/powerfail/...
+	$(GO) test -count=1 -timeout 60m -tags powerfail ./cmd/internal/powerfail $(ARGS)
+
+## hostile: planted links, devices, names and archives (root does more)
+hostile: build
+	$(GO) test -count=1 -timeout 20m -tags hostile ./cmd/internal/hostile $(ARGS)
+
+## faults: every system call of the binary fails once (needs strace)
+faults: build
+	$(GO) test -count=1 -timeout 30m -tags faults ./cmd/internal/faults $(ARGS)
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

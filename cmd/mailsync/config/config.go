@@ -84,7 +84,6 @@ type Recipients struct {
 	PasswdFiles Words  `toml:"passwd_files"`
 	Domains     Words  `toml:"domains"`
 	Command     Words  `toml:"resolve_command"`
-	AsOf        When   `toml:"as_of"`
 }
 
 // Load reads and checks one file.
