@@ -67,10 +67,10 @@ func TestTransportChangesNothing(t *testing.T) {
 			return append(bytes.Clone(p), strings.Repeat("\n", rapid.IntRange(1, 3).Draw(t, "n"))...)
 		}},
 		{"no line end at the end", func(_ *rapid.T, p []byte) []byte {
-			if HeaderEnd(p) == len(p) {
-				return p
+			if q := bytes.TrimRight(p, "\r\n"); HeaderEnd(q) >= 0 {
+				return q
 			}
-			return bytes.TrimRight(p, "\r\n")
+			return p
 		}},
 		{"white space at line ends", func(_ *rapid.T, p []byte) []byte {
 			head := HeaderEnd(p)
