@@ -36,7 +36,10 @@ func (p *pass) complete(in *input, m *Message) {
 		}
 	}
 	m.Recipients = p.dropOwn(m.Recipients)
-	if len(m.Recipients) == 0 && len(o.ReceivedBy) > 0 {
+	// The delivery fields of a Maildir may turn out to name only the archive:
+	// then the gateway's own Received is asked, which stands behind them.
+	behind := m.Format == "maildir" && len(m.Recipients) > 0 && (m.Recipients[0].How == OriginalTo || m.Recipients[0].How == DeliveredTo)
+	if (len(m.Recipients) == 0 || behind) && len(o.ReceivedBy) > 0 {
 		if a := receivedFor(m.content.head(), o.ReceivedBy); a != "" {
 			m.Recipients = append(m.Recipients, Recipient{Addr: a, How: ReceivedFor})
 		}

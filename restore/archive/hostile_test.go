@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"hash/crc32"
 	"os"
@@ -461,5 +463,20 @@ func TestMboxTraps(t *testing.T) {
 	cut := "From a@b Mon Jan  5 10:00:00 2026\nContent-Type: multipart/mixed; boundary=\"bb\"\n\n--bb\n\nhello\n"
 	if out, findings := collect(t, write(t, "c.mbox", mboxOf(1, msg)+cut), Options{}); len(out) != 1 || count(findings, manifest.ArchiveTruncated) != 1 {
 		t.Errorf("open part: %d messages, %v", len(out), findings)
+	}
+}
+
+// A body hash that holds only without the quotes proves that they are the
+// archive's.
+func TestSignedQuotes(t *testing.T) {
+	body := "Hello\r\nFrom here on\r\n"
+	sum := sha256.Sum256([]byte(body))
+	signed := func(b string) string {
+		return "From a@b Mon Jan  5 10:00:00 2026\nDKIM-Signature: v=1; a=rsa-sha256; d=example.net; s=x; c=simple/simple; h=from; bh=" +
+			base64.StdEncoding.EncodeToString(sum[:]) + "; b=AAAA\nFrom: a@example.net\n\n" + b + "\n"
+	}
+	out, _ := collect(t, write(t, "a.mbox", signed("Hello\n>From here on\n")+signed("Hello\n>From here, changed\n")), Options{})
+	if len(out) != 2 || !strings.HasSuffix(out[0].Body, "\nHello\nFrom here on\n") || !strings.HasSuffix(out[1].Body, "\n>From here, changed\n") {
+		t.Errorf("%+v", out)
 	}
 }

@@ -118,7 +118,7 @@ func (p *pass) brokenStream(pos Position, what string, err error) error {
 	case errors.Is(err, errBomb):
 		return p.refuse(pos, err.Error())
 	}
-	return p.refuse(pos, what+" is damaged or cannot be read: "+err.Error())
+	return p.damaged(pos, what+" is damaged or cannot be read: "+err.Error())
 }
 
 // end is called by readers of many messages when their window is at its end.

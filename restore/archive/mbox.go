@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mailsync/scan/message"
 )
 
 // mbox (mbox(5) of qmail and mutt): a "From " line, the message, an empty line.
@@ -15,7 +17,8 @@ import (
 // The variants differ in how body lines that start with "From " are kept.
 // mboxrd quotes reversibly, mboxo and mboxcl do not, mboxcl2 not at all. Nothing
 // in a file tells mboxrd from mboxo with certainty, so lines are unquoted only
-// where the operator, or the file's name, says mboxrd.
+// where the operator, or the file's name, says mboxrd, or where a signature in
+// the message proves that its sender wrote it without the quotes.
 
 var fromPrefix = []byte("From ")
 
@@ -157,6 +160,7 @@ func readMbox(p *pass, in *input) error {
 			continue
 		}
 		first = false
+		p.prove(variant, &c)
 		p.msg = Message{Pos: pos, Format: "mbox", Sender: from.sender, SenderKnown: from.sender != "-", content: c}
 		if !from.date.IsZero() {
 			t := from.date
@@ -404,6 +408,32 @@ func (p *pass) unquote(b []byte) []byte {
 	}
 	p.scratch = out
 	return out
+}
+
+// prove takes the quotes off a message whose own DKIM body hash (RFC 6376
+// section 3.7) holds without them and fails with them.
+func (p *pass) prove(variant string, c *content) {
+	b, inMemory := c.bytes()
+	if variant != "" || !inMemory || !bytes.Contains(b, []byte("\n>From ")) || !hasSignature(c.head()) {
+		return
+	}
+	as, err := message.DKIMBody(bytes.NewReader(b), message.Limits{})
+	if err != nil || as.Holds != message.No {
+		return
+	}
+	plain := p.unquote(b)
+	if off, err := message.DKIMBody(bytes.NewReader(plain), message.Limits{}); err == nil && off.Holds == message.Yes {
+		c.mem = plain
+	}
+}
+
+func hasSignature(head []byte) bool {
+	for f := range fields(head) {
+		if f.is("DKIM-Signature") {
+			return true
+		}
+	}
+	return false
 }
 
 // resync skips to the next message after one that was too large.

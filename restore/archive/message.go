@@ -12,6 +12,8 @@ type How uint8
 
 // The places, in the order in which they are believed. Fields of one place
 // never mix with fields of another: the first place that names anybody wins.
+// Only in a Maildir may a ReceivedFor stand behind an OriginalTo or DeliveredTo:
+// it counts where those prove to name nobody but the archive's own mailbox.
 const (
 	NoEnvelope  How = iota
 	Container       // the archive's own record: queue file, batched SMTP, journal

@@ -20,7 +20,7 @@ type pass struct {
 	spool   spool
 	scratch []byte   // for what is rewritten on the way: unstuffed, unquoted
 	buffers [][]byte // windows of each depth, kept between files
-	told    int // how deep inside of containers a broken stream was reported; 0 = none since the last message
+	told    int      // how deep inside of containers a broken stream was reported; 0 = none since the last message
 	msg     Message
 }
 
@@ -81,9 +81,10 @@ func (p *pass) finding(pos Position, kind manifest.Kind, detail string) error {
 		return p.cause()
 	}
 	f := &manifest.Finding{Store: p.a.opts.Name, File: pos.String(), Kind: kind, Certainty: manifest.NotKnown, Detail: detail}
-	if kind == manifest.ArchiveTruncated {
-		f.Certainty = manifest.Proof
-	}
+	return p.tell(f)
+}
+
+func (p *pass) tell(f *manifest.Finding) error {
 	if !p.yield(Item{Finding: f}, nil) {
 		return errStop
 	}
@@ -92,6 +93,18 @@ func (p *pass) finding(pos Position, kind manifest.Kind, detail string) error {
 
 func (p *pass) truncated(pos Position, detail string) error {
 	return p.finding(pos, manifest.ArchiveTruncated, detail)
+}
+
+// damaged refuses a file whose own checks prove it damaged: what was read of it
+// before may be damaged too. It is told from what is merely refused by being a
+// proof.
+func (p *pass) damaged(pos Position, detail string) error {
+	if p.ctx.Err() != nil {
+		return p.cause()
+	}
+	return p.tell(&manifest.Finding{
+		Store: p.a.opts.Name, File: pos.String(), Kind: manifest.ArchiveRefused, Certainty: manifest.Proof, Detail: detail,
+	})
 }
 
 func (p *pass) refuse(pos Position, detail string) error {

@@ -17,7 +17,7 @@ const (
 	Duplicate     Outcome = "duplicate"      // the same message for the same mailbox came before
 	NoMailbox     Outcome = "no_mailbox"     // no map knows the recipient
 	Ambiguous     Outcome = "ambiguous"      // neither present nor absent: the operator decides
-	OutsideWindow Outcome = "outside_window" // not inside the window, and another version of it is in the mailbox: nothing is asked
+	OutsideWindow Outcome = "outside_window" // not inside the window, and not absent either: another version is there, or it arrived just now
 	Failed        Outcome = "failed"         // delivering it failed
 	Unexplained   Outcome = "unexplained"    // absent outside the window without evidence, or nothing could be established
 )

@@ -167,7 +167,7 @@ func (c *collected) close() {
 
 func (c *collected) finding(f *manifest.Finding) error {
 	c.trouble = true
-	if f.Kind == manifest.ArchiveRefused && strings.Contains(f.Detail, "damaged") {
+	if f.Kind == manifest.ArchiveRefused && f.Certainty == manifest.Proof {
 		if p, err := archive.ParsePosition(f.File); err == nil && len(c.damaged) < 1<<16 {
 			c.damaged[p.File] = true
 		}

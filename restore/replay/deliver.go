@@ -50,9 +50,13 @@ func (r *Run) wanted(v *verdict) (o Outcome, deliver bool, into, detail string) 
 		return Ambiguous, false, "", v.detail
 	}
 	switch {
+	case r.window.Found && v.time().After(r.timeline.until):
+		return OutsideWindow, false, "", join("arrived just now: it may still be on its way", v.detail)
 	case !in:
 		return Unexplained, false, "", join("absent, and arrived outside the window", v.detail)
-	case r.damagedFiles[fileOf(v.pos)]:
+	case r.takeaway[v.mailbox] && v.heal == nil && !v.lost && r.o.Ambiguous == Skip:
+		return Ambiguous, false, "", join("this mailbox keeps next to none of its mail, as one that is fetched by POP3: nothing tells whether this was fetched", v.detail)
+	case len(r.damagedFiles) > 0 && r.damagedFiles[fileOf(v.pos)]:
 		return Unexplained, false, "", "the archive's file is damaged: its bytes cannot be trusted"
 	}
 	return WouldDeliver, true, inbox, v.detail
@@ -92,8 +96,56 @@ func (r *Run) delivery(v *verdict) (Delivery, bool, string) {
 	return d, deliver, into
 }
 
+// A mailbox of whose mail outside the window so much is absent, of at least so
+// many messages, is taken for one that is emptied by POP3.
+const (
+	takeawayMin   = 30
+	takeawayShare = 0.97
+)
+
+// habits finds the mailboxes for which absence is normal.
+func (r *Run) habits(ctx context.Context) error {
+	r.takeaway = map[string]bool{}
+	var box string
+	var seen, absent int64
+	flush := func() {
+		if seen >= takeawayMin && float64(absent) >= takeawayShare*float64(seen) {
+			r.takeaway[box] = true
+		}
+		seen, absent = 0, 0
+	}
+	for rec, err := range r.verdicts.records(ctx) {
+		if err != nil {
+			return err
+		}
+		d := dec{b: rec}
+		v := d.verdict()
+		if d.bad {
+			return errRecord
+		}
+		if v.mailbox != box {
+			flush()
+			box = v.mailbox
+		}
+		if v.noBox || v.replayed || v.state == stDuplicate || v.state == stUnknown || r.window.contains(v.time()) {
+			continue
+		}
+		seen++
+		if v.state == stAbsent || v.state == stDeleted {
+			absent++
+		}
+	}
+	flush()
+	return nil
+}
+
 // expect sums up what an audit would say.
 func (r *Run) expect(ctx context.Context) error {
+	if !r.window.All && !r.window.Empty {
+		if err := r.habits(ctx); err != nil {
+			return err
+		}
+	}
 	for rec, err := range r.verdicts.records(ctx) {
 		if err != nil {
 			return err

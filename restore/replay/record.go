@@ -82,7 +82,7 @@ type verdict struct {
 	replayed bool // an earlier run delivered it
 	noBox    bool // the store has no such mailbox yet
 	heal     *manifest.Entry
-	lost     bool // a record proves that it was there and was lost; not spooled
+	lost     bool // a record proves that it was there and was lost
 }
 
 // enc appends the parts of a spooled record.
@@ -213,6 +213,7 @@ func (e *enc) verdict(v *verdict) {
 	e.str(v.detail)
 	e.bool(v.replayed)
 	e.bool(v.noBox)
+	e.bool(v.lost)
 	e.bool(v.heal != nil)
 	if h := v.heal; h != nil {
 		e.str(h.Folder)
@@ -237,6 +238,7 @@ func (d *dec) verdict() (v verdict) {
 	v.detail = d.str()
 	v.replayed = d.byte() != 0
 	v.noBox = d.byte() != 0
+	v.lost = d.byte() != 0
 	if d.byte() != 0 {
 		v.heal = &manifest.Entry{
 			Folder: d.str(), Unique: d.str(), Sub: manifest.Sub(d.byte()), Name: d.str(), Flags: d.str(),

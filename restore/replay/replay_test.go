@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 
 	"mailsync/compare"
 	"mailsync/manifest"
+	"mailsync/restore/archive"
 )
 
 const bob = "bob@example.com"
@@ -457,5 +460,103 @@ func TestChooseTarget(t *testing.T) {
 		if err != nil || i != c.want || !strings.Contains(why, c.why) {
 			t.Errorf("%s: %d %q %v", name, i, why, err)
 		}
+	}
+}
+
+// A Maildir archive that names only itself, on a gateway whose Received fields
+// name the recipient.
+func TestReceivedBehindOwnAddress(t *testing.T) {
+	s, g := newStore(bob), newGateway(t)
+	dir := filepath.Join(g.dir, "new")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 {
+		body := "X-Original-To: archive@example.com\nDelivered-To: archive@example.com\nReceived: from x by gw.example.com for <bob@example.com>; Sun, 22 Nov 2026 00:00:00 +0000\n" + mail(i, t0)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.M1.gw", t0.Unix()+int64(i))), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o := options(t, g, s)
+	a, err := archive.Open(g.dir, archive.Options{Name: "gw", ReceivedBy: []string{"gw.example.com"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Archive, o.All = a, true
+	r, err := run(t, o, s)
+	if err != nil || r.totals.Delivered != 2 || r.totals.NoMailbox != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// What arrived a moment ago is not missing: the queue may still hold it.
+func TestOnItsWay(t *testing.T) {
+	s, g := newStore(bob), newGateway(t)
+	for i := range 40 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		m := mail(i, at)
+		g.put(at, m, bob)
+		if i < 36 {
+			s.put(bob, "INBOX", at, m)
+		}
+	}
+	o := options(t, g, s)
+	o.Now = t0.Add(40 * time.Minute)
+	r, err := run(t, o, s)
+	if err != nil || r.totals.OutsideWindow != 4 || r.totals.Delivered != 0 || r.exit != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	o.Since = t0.Add(30 * time.Minute)
+	if r, err = run(t, o, s); err != nil || r.totals.Delivered != 4 {
+		t.Errorf("asked for: %+v %v", r, err)
+	}
+}
+
+// A mailbox that is emptied by POP3 is not flooded.
+func TestTakeaway(t *testing.T) {
+	s, g := newStore(bob, "eve@example.com"), newGateway(t)
+	for i := range 100 {
+		at := t0.Add(time.Duration(i) * time.Minute)
+		m := mail(i, at)
+		g.put(at, m, bob, "eve@example.com")
+		if i < 60 {
+			s.put("eve@example.com", "INBOX", at, m)
+		}
+	}
+	o := options(t, g, s)
+	o.Since = t0.Add(60 * time.Minute)
+	r, err := run(t, o, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, e := r.outcomes(bob), r.outcomes("eve@example.com"); b[Ambiguous] != 40 || b[Unexplained] != 60 || e[Delivered] != 40 {
+		t.Errorf("bob %v, eve %v", b, e)
+	}
+	o.Ambiguous = Deliver
+	if r, err = run(t, o, s); err != nil || r.outcomes(bob)[Delivered] != 40 {
+		t.Errorf("decided: %v %v", r.outcomes(bob), err)
+	}
+}
+
+// Mail of an archive's file whose checksum fails is not delivered.
+func TestDamagedArchiveFile(t *testing.T) {
+	s, g := newStore(bob), newGateway(t)
+	g.put(t0, mail(1, t0), bob)
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	fmt.Fprintf(z, "From a@b Sun Nov 22 01:00:00 2026\nX-Envelope-To: %s\n%s\nFrom a@b Sun Nov 22 02:00:00 2026\nX-Envelope-To: %s\n%s\n", bob, mail(2, t0), bob, mail(3, t0))
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw := b.Bytes()
+	raw[len(raw)-6] ^= 0xff // the checksum
+	if err := os.WriteFile(filepath.Join(g.dir, "x.mbox.gz"), raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, g, s)
+	o.All = true
+	r, err := run(t, o, s)
+	if err != nil || r.totals.Delivered != 1 || r.totals.Unexplained == 0 || r.exit != 3 {
+		t.Errorf("%+v %v", r, err)
 	}
 }

@@ -28,14 +28,11 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 		if d.bad {
 			return errRecord
 		}
-		n := 0
-		for _, x := range it.to {
-			if !c.isOwn(x) {
-				known[x.addr] = struct{}{}
-				n++
-			}
+		to := c.envelope(it.to)
+		for _, x := range to {
+			known[x.addr] = struct{}{}
 		}
-		if n == 0 {
+		if len(to) == 0 {
 			none++
 		}
 	}
@@ -57,14 +54,9 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 		if d.bad {
 			return errRecord
 		}
-		to := it.to
+		to := c.envelope(it.to)
 		it.to = nil
-		n := 0
 		for _, x := range to {
-			if c.isOwn(x) {
-				continue
-			}
-			n++
 			it.recipient = x.addr
 			a := answers[x.addr]
 			// Asked for named mailboxes, nobody asks for what has none.
@@ -96,7 +88,7 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 				}
 			}
 		}
-		if n == 0 {
+		if len(to) == 0 {
 			f := &manifest.Finding{
 				Store: r.o.Archive.Name(), File: it.pos, Kind: manifest.ArchiveNoRecipients,
 				Detail: "nothing says for whom this message was",
@@ -125,6 +117,18 @@ func noMailbox(a Answer) []string {
 	var out []string
 	for _, u := range a.Unknown {
 		out = append(out, "leads to "+u+" too, which no map knows")
+	}
+	return out
+}
+
+// envelope is who a message was for: the first place that names anybody but the
+// archive itself.
+func (c *collected) envelope(list []recipient) []recipient {
+	var out []recipient
+	for _, x := range list {
+		if !c.isOwn(x) && (len(out) == 0 || x.how == out[0].how) {
+			out = append(out, x)
+		}
 	}
 	return out
 }

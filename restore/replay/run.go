@@ -42,6 +42,7 @@ type Run struct {
 	nowhere      *tape // items without a mailbox
 	byMailbox    *sorter
 	verdicts     *tape
+	takeaway     map[string]bool // mailboxes that keep no mail anyway
 	damagedFiles map[string]bool
 	trouble      bool
 	failed       bool // something could not be delivered or looked at
@@ -79,7 +80,7 @@ func Prepare(ctx context.Context, o Options) (*Run, error) {
 	if o.Progress == nil {
 		o.Progress = &Progress{}
 	}
-	r := &Run{o: o, target: o.Target.Info().Name, progress: o.Progress, timeline: newTimeline(o.SpoolDir, int(o.Memory/4))}
+	r := &Run{o: o, target: o.Target.Info().Name, progress: o.Progress, timeline: newTimeline(o.SpoolDir, int(o.Memory/4), o.Now.Add(-settle))}
 	if err := r.prepare(ctx); err != nil {
 		r.Close()
 		return nil, err

@@ -24,14 +24,15 @@ type Timeline struct {
 	NoTime int64 // messages for mailboxes whose arrival nothing tells
 
 	hours  map[int64]*Hour
-	marks  *sorter // arrival and whether it was absent, of each message
-	events *tape   // the same, in order
-	absent int64   // without an earlier replay's
+	marks  *sorter   // arrival and whether it was absent, of each message
+	events *tape     // the same, in order
+	absent int64     // without an earlier replay's
+	until  time.Time // what arrived later may be on its way
 	err    error
 }
 
-func newTimeline(dir string, memory int) *Timeline {
-	return &Timeline{hours: map[int64]*Hour{}, marks: newSorter(dir, memory), events: newTape(dir)}
+func newTimeline(dir string, memory int, until time.Time) *Timeline {
+	return &Timeline{until: until, hours: map[int64]*Hour{}, marks: newSorter(dir, memory), events: newTape(dir)}
 }
 
 // add counts one verdict. Copies of what came before are no mail of their own.
@@ -56,6 +57,9 @@ func (t *Timeline) add(v *verdict) {
 	h.Archived++
 	mark := byte(0)
 	switch {
+	case at.After(t.until):
+		h.Unknown++
+		return
 	case v.state == stUnknown:
 		h.Unknown++
 		return

@@ -18,6 +18,10 @@ type Window struct {
 	Reason string    `json:"reason"`
 }
 
+// settle is how long archived mail may be on its way: what arrived that
+// recently is not looked for when a gap is being found, and is not missing.
+const settle = 5 * time.Minute
+
 // contains tells whether a message that arrived then lies in the window. A
 // message of which nothing tells the arrival lies only in the whole archive.
 func (w *Window) contains(t time.Time) bool {
@@ -152,7 +156,7 @@ func span(s stretch) string {
 	return time.Unix(0, s.from).UTC().Format(time.RFC3339) + " to " + time.Unix(0, s.to).UTC().Format(time.RFC3339)
 }
 
-// window settles the window: given, the whole archive, or the gap.
+// settleWindow settles the window: given, the whole archive, or the gap.
 func (r *Run) settleWindow(ctx context.Context) error {
 	o := &r.o
 	switch {
