@@ -81,5 +81,3 @@ func (r *report) table(all bool) ui.Table {
 	}
 	return t
 }
-
-func (r *report) write(string, *replay.Run) error { return nil }

@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 //	mail DIR UNIQUE FLAGS MESSAGE  deliver a message: DIR/UNIQUE,S=..,W=..:2,FLAGS;
 //	                               "-" for FLAGS means none and no info part. MESSAGE
 //	                               names a file of the script, or a text that is made up
+//	mailraw DIR NAME MESSAGE       deliver a message under this very name
 //	uidlist FOLDER VALIDITY        write a dovecot-uidlist of what is there
 //	damage KIND GLOB               nul, tail, truncate, grow, empty, flip
 //	lose GLOB                      remove files, as a crash does
@@ -44,6 +45,9 @@ func TestScripts(t *testing.T) {
 				"MAILSYNC_CONFIG=" + filepath.Join(env.WorkDir, "mailsync.toml"),
 				"MAILSYNC_STATE=" + filepath.Join(env.WorkDir, "state"),
 				"TZ=UTC", "NO_COLOR=1", "TERM=dumb",
+				"NAME_ESC=1700000001.M1P1.\x1b[2Jhost:2,S",
+				"NAME_BAD=1700000002.M1P1.\xffhost:2,S",
+				"NAME_BIDI=1700000003.M1P1.\u202ehost:2,S",
 			} {
 				k, v, _ := strings.Cut(kv, "=")
 				env.Setenv(k, v)
@@ -58,6 +62,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits":    cmdExits,
 			"mail":     cmdMail,
+			"mailraw":  cmdMailRaw,
 			"uidlist":  cmdUIDList,
 			"damage":   cmdDamage,
 			"lose":     cmdLose,
@@ -132,6 +137,18 @@ func cmdMail(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	file := filepath.Join(dir, name)
 	ts.Check(os.WriteFile(file, data, 0o644))
+	ts.Check(os.Chtimes(file, at, at))
+}
+
+func cmdMailRaw(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 3, "mailraw DIR NAME MESSAGE")
+	dir := ts.MkAbs(args[0])
+	for _, sub := range []string{"cur", "new", "tmp"} {
+		ts.Check(os.MkdirAll(filepath.Join(filepath.Dir(dir), sub), 0o755))
+	}
+	at := time.Unix(1700000000, 0)
+	file := filepath.Join(dir, args[1])
+	ts.Check(os.WriteFile(file, madeUp(args[2], at), 0o644))
 	ts.Check(os.Chtimes(file, at, at))
 }
 

@@ -86,7 +86,7 @@ type diskRoot struct {
 	d *disk
 }
 
-var _ = (fs.NodeOnAdder)((*diskRoot)(nil))
+var _ = fs.NodeOnAdder((*diskRoot)(nil))
 
 func (n *diskRoot) OnAdd(ctx context.Context) {
 	file := n.NewPersistentInode(ctx, &diskFile{d: n.d}, fs.StableAttr{Mode: syscall.S_IFREG, Ino: 2})
@@ -99,14 +99,14 @@ type diskFile struct {
 }
 
 var (
-	_ = (fs.NodeGetattrer)((*diskFile)(nil))
-	_ = (fs.NodeSetattrer)((*diskFile)(nil))
-	_ = (fs.NodeOpener)((*diskFile)(nil))
-	_ = (fs.NodeReader)((*diskFile)(nil))
-	_ = (fs.NodeWriter)((*diskFile)(nil))
-	_ = (fs.NodeFsyncer)((*diskFile)(nil))
-	_ = (fs.NodeFlusher)((*diskFile)(nil))
-	_ = (fs.NodeAllocater)((*diskFile)(nil))
+	_ = fs.NodeGetattrer((*diskFile)(nil))
+	_ = fs.NodeSetattrer((*diskFile)(nil))
+	_ = fs.NodeOpener((*diskFile)(nil))
+	_ = fs.NodeReader((*diskFile)(nil))
+	_ = fs.NodeWriter((*diskFile)(nil))
+	_ = fs.NodeFsyncer((*diskFile)(nil))
+	_ = fs.NodeFlusher((*diskFile)(nil))
+	_ = fs.NodeAllocater((*diskFile)(nil))
 )
 
 func (f *diskFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
