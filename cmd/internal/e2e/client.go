@@ -197,40 +197,51 @@ func messageID(p []byte) string {
 	return ""
 }
 
-// same compares what a client saw before and after. newUIDs: messages may have
-// come back under another UID.
+// same wants that a client sees now what it saw before. newUIDs: messages may
+// have come back under another UID.
 func same(t *testing.T, before, after map[string]*view, newUIDs bool) {
 	t.Helper()
+	for _, d := range differences(before, after, newUIDs) {
+		t.Error(d)
+	}
+	t.Logf("compared %d folders through IMAP", len(before))
+}
+
+// differences lists what a client sees otherwise than before.
+func differences(before, after map[string]*view, newUIDs bool) []string {
+	var out []string
+	say := func(format string, a ...any) { out = append(out, fmt.Sprintf(format, a...)) }
 	for name, b := range before {
 		a := after[name]
 		if a == nil {
-			t.Errorf("folder %s is gone", name)
+			say("folder %s is gone", name)
 			continue
 		}
 		if a.UIDValidity != b.UIDValidity {
-			t.Errorf("%s: UIDVALIDITY was %d, is %d", name, b.UIDValidity, a.UIDValidity)
+			say("%s: UIDVALIDITY was %d, is %d", name, b.UIDValidity, a.UIDValidity)
 		}
 		if a.UIDNext < b.UIDNext {
-			t.Errorf("%s: the next UID was %d, is %d", name, b.UIDNext, a.UIDNext)
+			say("%s: the next UID was %d, is %d", name, b.UIDNext, a.UIDNext)
 		}
 		was, is := keyed(b, newUIDs), keyed(a, newUIDs)
 		for k, n := range was {
 			if is[k] != n {
-				t.Errorf("%s: seen %d times before, %d times now: %s", name, n, is[k], k)
+				say("%s: seen %d times before, %d times now: %s", name, n, is[k], k)
 			}
 		}
 		for k, n := range is {
 			if was[k] == 0 {
-				t.Errorf("%s: not seen before, %d times now: %s", name, n, k)
+				say("%s: not seen before, %d times now: %s", name, n, k)
 			}
 		}
 	}
 	for name := range after {
 		if before[name] == nil {
-			t.Errorf("folder %s was not there before", name)
+			say("folder %s was not there before", name)
 		}
 	}
-	t.Logf("compared %d folders through IMAP", len(before))
+	slices.Sort(out)
+	return out
 }
 
 func keyed(v *view, noUID bool) map[string]int {

@@ -32,34 +32,50 @@ type state struct {
 func census(t *testing.T, root string) map[string]state {
 	t.Helper()
 	out := map[string]state{}
-	var dirs []string
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		var st syscall.Stat_t
-		if err := syscall.Lstat(path, &st); err != nil {
-			return err
-		}
-		s := state{
-			mode: st.Mode, uid: st.Uid, gid: st.Gid, nlink: st.Nlink, ino: st.Ino, size: st.Size,
-			atime: st.Atim, mtime: st.Mtim, ctime: st.Ctim,
-		}
-		if d.Type().IsRegular() {
-			if s.sum, err = digest(path); err != nil {
-				return err
-			}
-		}
-		if d.IsDir() {
-			dirs = append(dirs, path)
-		}
-		out[path] = s
-		return nil
-	})
-	if err != nil {
+	if err := take(root, out); err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func take(path string, out map[string]state) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(path, &st); err != nil {
+		return err
+	}
+	s := state{
+		mode: st.Mode, uid: st.Uid, gid: st.Gid, nlink: st.Nlink, ino: st.Ino, size: st.Size,
+		atime: st.Atim, mtime: st.Mtim, ctime: st.Ctim,
+	}
+	var names []string
+	var err error
+	switch st.Mode & syscall.S_IFMT {
+	case syscall.S_IFREG:
+		s.sum, err = digest(path)
+	case syscall.S_IFDIR:
+		names, err = list(path)
+	}
+	if err != nil {
+		return err
+	}
+	out[path] = s
+	for _, n := range names {
+		if err := take(filepath.Join(path, n), out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list reads a directory without touching its access time.
+func list(path string) ([]string, error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOATIME|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	return f.Readdirnames(-1)
 }
 
 // digest reads a file without touching its access time.

@@ -43,7 +43,7 @@ func (l *load) fail(err error) {
 	l.errs = append(l.errs, err)
 }
 
-// startLoad begins: two clients of alice that change flags, one that moves and
+// startLoad begins: two clients of anna that change flags, one that moves and
 // expunges where wild, and a gateway that delivers.
 func (d *dovecot) startLoad(wild bool) *load {
 	ctx, stop := context.WithCancel(context.Background())
@@ -145,7 +145,7 @@ func remove(c *imapclient.Client, set imap.SeqSet) error {
 	return c.Expunge().Close()
 }
 
-// gateway delivers mail to alice and bob.
+// gateway delivers mail to anna and bela.
 func (d *dovecot) gateway(ctx context.Context, l *load) error {
 	c, err := d.lmtp()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 )
 
 // ready returns a server with mail, a record of it, a backup, and what
-// alice's client sees.
+// anna's client sees.
 func ready(t *testing.T, n int) (*dovecot, map[string]*view) {
 	t.Helper()
 	d := newDovecot(t)
@@ -24,7 +24,7 @@ func ready(t *testing.T, n int) (*dovecot, map[string]*view) {
 	return d, before
 }
 
-// victims are every third message of alice's INBOX and folders.
+// victims are every third message of anna's INBOX and folders.
 func (d *dovecot) victims(t *testing.T) []string {
 	t.Helper()
 	var out []string
