@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mailsync/manifest/durable"
@@ -82,9 +83,17 @@ func (c *checker) run() error {
 			return err
 		}
 	}
+	names, err := c.s.repo.fs.Names(filepath.Dir(c.s.shardDir(0)))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	for no := range Shards {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
+		}
+		_, had := c.s.rec.shard(no)
+		if _, there := slices.BinarySearch(names, shardName(no)); !had && !there {
+			continue
 		}
 		if err := c.shard(no); err != nil {
 			return err

@@ -111,11 +111,25 @@ func (c *copier) generation(from *Store) error {
 	if err := durable.MkdirAll(c.fs, dir, dirMode); err != nil {
 		return err
 	}
+	there, err := c.fs.Names(dir)
+	if err != nil {
+		return err
+	}
 	for no := range Shards {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}
-		if err := c.shard(from, no, filepath.Join(dir, shardName(no))); err != nil {
+		_, had := from.rec.shard(no)
+		_, copied := slices.BinarySearch(there, shardName(no))
+		if !had && !copied && !from.rec.Dirty && from.session == nil {
+			continue
+		}
+		err := c.shard(from, no, filepath.Join(dir, shardName(no)))
+		for try := 0; errors.Is(err, os.ErrNotExist) && try < 3; try++ {
+			from.forget() // a session has replaced a manifest meanwhile
+			err = c.shard(from, no, filepath.Join(dir, shardName(no)))
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -165,7 +165,8 @@ func (s *Session) writeIndexesAbove(limit int) error {
 //	syncfs
 //	rename each to index
 //	syncfs                        (elsewhere: fsync each directory, with a probe)
-//	unlink replaced manifests     no sync: they are leftovers if they come back
+//	unlink replaced manifests
+//	syncfs                        (elsewhere: fsync each directory, with a probe)
 func (s *Session) writeIndexes() error {
 	s.mu.Lock()
 	var list []*shard
@@ -186,14 +187,27 @@ func (s *Session) writeIndexes() error {
 	clear(s.shards)
 	s.loaded = 0
 	s.mu.Unlock()
+	var obsolete []string
 	for _, sh := range list {
-		for _, f := range sh.obsolete {
-			if err := s.repo.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return err
-			}
-		}
+		obsolete = append(obsolete, sh.obsolete...)
 	}
-	return nil
+	return s.remove(obsolete)
+}
+
+// remove takes files away that nothing names any more. It is made durable
+// because the record is called clean later, and nobody looks for leftovers then.
+func (s *Session) remove(files []string) error {
+	if len(files) == 0 {
+		return nil
+	}
+	dirs := map[string]struct{}{}
+	for _, f := range files {
+		if err := s.repo.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		dirs[filepath.Dir(f)] = struct{}{}
+	}
+	return s.syncNames(dirs)
 }
 
 func (s *Session) replaceIndexes(list []*shard) error {

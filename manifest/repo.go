@@ -103,7 +103,10 @@ func (r *Repo) storeDir(key string) string { return filepath.Join(r.dir, storesD
 
 func generationName(g uint32) string { return fmt.Sprintf("g%d", g) }
 
-func shardName(no int) string { return fmt.Sprintf("%03x", no) }
+func shardName(no int) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[no>>8&15], digits[no>>4&15], digits[no&15]})
+}
 
 // mailboxHash is the part of a manifest's file name that tells the mailbox.
 func mailboxHash(name string) string {

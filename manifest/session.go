@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -123,6 +124,11 @@ func (s *Session) begin(key string, id Identity) error {
 	if err := durable.MkdirAll(fsys, gen, dirMode); err != nil {
 		return err
 	}
+	for _, dir := range []string{s.dir, gen} {
+		if err := removeTemps(fsys, dir); err != nil {
+			return err
+		}
+	}
 	s.view = &Store{repo: s.repo, dir: s.dir, rec: s.rec, session: s}
 	if old != nil && old.Dirty && old.Generation == s.rec.Generation {
 		if err := s.recover(gen); err != nil {
@@ -136,6 +142,23 @@ func (s *Session) begin(key string, id Identity) error {
 	}
 	s.view.rec = s.rec
 	return s.writeRecord()
+}
+
+// removeTemps removes what a killed session has left in a directory.
+func removeTemps(fsys durable.FS, dir string) error {
+	names, err := fsys.Names(dir)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if !strings.HasSuffix(n, durable.TempSuffix) {
+			continue
+		}
+		if err := fsys.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // decide makes the record that the session starts from.
@@ -223,10 +246,8 @@ func (s *Session) recover(gen string) error {
 		return err
 	}
 	// Only now does no index tell of a replaced manifest.
-	for _, f := range leftover {
-		if err := s.repo.fs.Remove(f); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+	if err := s.remove(leftover); err != nil {
+		return err
 	}
 	s.rec.sumShards()
 	return nil

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -227,6 +228,8 @@ func noLeftovers(d *durabletest.Disk, dir string, s *Store) error {
 			}
 			if _, _, ok := parseManifestName(n); ok {
 				files++
+			} else if n == "probe.tmp" && strings.Count(path, "/") < 4 {
+				continue // empty, in a parent directory; the next probe there removes it
 			} else if n != "index" && n != "store" && n != "lock" && n != "accepted" {
 				return fmt.Errorf("left over: %s", path)
 			}
