@@ -75,13 +75,15 @@ type pool struct {
 	wg   sync.WaitGroup
 }
 
-func newPool(dev *budget.Device, readers int, now func() time.Time) *pool {
+// newPool starts the readers of a device. cpu bounds how many of them compute
+// at once: more readers than cores are good for waiting, not for hashing.
+func newPool(dev *budget.Device, readers int, cpu chan struct{}, now func() time.Time) *pool {
 	p := &pool{dev: dev, jobs: make(chan *batch, readers)}
 	for range readers {
 		p.wg.Add(1)
 		go func() {
 			defer p.wg.Done()
-			r := &reader{dev: dev, now: now, x: message.NewExaminer(message.Limits{})}
+			r := &reader{dev: dev, cpu: cpu, now: now, x: message.NewExaminer(message.Limits{})}
 			defer r.x.Close()
 			for b := range p.jobs {
 				r.run(b)
@@ -110,6 +112,7 @@ func (p *pool) close() {
 // reader reads and examines files, one at a time.
 type reader struct {
 	dev  *budget.Device
+	cpu  chan struct{}
 	now  func() time.Time
 	x    *message.Examiner
 	buf  []byte
@@ -124,14 +127,21 @@ func (r *reader) run(b *batch) {
 		return
 	}
 	defer r.dev.Release()
+	r.cpu <- struct{}{}
+	defer func() { <-r.cpu }()
 	ahead := 0
 	for i := range b.tasks {
 		limit := i + 1
 		if r.cold > 0 {
+			// Inodes that are not cached either make opening wait, too.
 			limit = i + prefetch
+			<-r.cpu
 		}
 		for ; ahead < min(limit, len(b.tasks)); ahead++ {
 			r.prepare(b, &b.tasks[ahead])
+		}
+		if limit > i+1 {
+			r.cpu <- struct{}{}
 		}
 		r.finish(b, &b.tasks[i])
 	}
@@ -278,7 +288,7 @@ func (r *reader) examine(b *batch, t *task) error {
 			if total > t.entry.Size {
 				return errMoving // it grows as we read
 			}
-			n, err = t.file.ReadAt(r.buf, total)
+			n, err = r.wait(t, r.buf, total)
 			if err != nil && err != io.EOF {
 				return err
 			}
@@ -328,10 +338,20 @@ func (r *reader) first(t *task) (int, error) {
 	if t.cold {
 		r.cold = 4 * prefetch
 	}
-	began := time.Now()
-	m, err := t.file.ReadAt(want[n:], int64(n))
-	if t.cold {
-		r.dev.Observe(time.Since(began))
-	}
+	m, err := r.wait(t, want[n:], int64(n))
 	return n + m, err
+}
+
+// wait reads from the file. What goes to the disk leaves the processor to
+// another reader meanwhile, and is timed.
+func (r *reader) wait(t *task, p []byte, off int64) (int, error) {
+	if !t.cold {
+		return t.file.ReadAt(p, off)
+	}
+	<-r.cpu
+	began := time.Now()
+	n, err := t.file.ReadAt(p, off)
+	r.dev.Observe(time.Since(began))
+	r.cpu <- struct{}{}
+	return n, err
 }

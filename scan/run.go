@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -81,6 +82,7 @@ type run struct {
 	before  manifest.StoreRecord
 	limit   int64 // of messages gone without evidence
 	rehash  map[int]bool
+	heads   []manifest.Head // all of them, where they are few; nil = to be streamed
 
 	gone   atomic.Int64
 	mu     sync.Mutex // guards result, held, and the caller's callbacks
@@ -302,7 +304,7 @@ func (r *run) merge(ctx context.Context, all []found, deadline time.Time, yield 
 		}
 		return yield(j)
 	}
-	for h, err := range r.from.Heads(ctx) {
+	for h, err := range r.recordedHeads(ctx) {
 		if err != nil {
 			return err
 		}
@@ -335,6 +337,23 @@ func (r *run) merge(ctx context.Context, all []found, deadline time.Time, yield 
 	return nil
 }
 
+// maxHeads is how many recorded mailboxes are kept in memory between the census
+// and the scan, so that the indexes are read once.
+const maxHeads = 20_000
+
+func (r *run) recordedHeads(ctx context.Context) iter.Seq2[manifest.Head, error] {
+	if r.heads == nil {
+		return r.from.Heads(ctx)
+	}
+	return func(yield func(manifest.Head, error) bool) {
+		for i := range r.heads {
+			if !yield(r.heads[i], nil) {
+				return
+			}
+		}
+	}
+}
+
 // lost deals with a mailbox that was recorded and not found.
 func (r *run) lost(ctx context.Context, h *manifest.Head) error {
 	if r.s.cfg.Users != "" || len(r.s.cfg.UsersCommand) > 0 {
@@ -361,9 +380,15 @@ func (r *run) census(ctx context.Context, all []found) error {
 	var rows []row
 	var boxes, missing, messages, bytes, total int64
 	i, n := 0, 0
+	r.heads = []manifest.Head{}
 	for h, err := range r.from.Heads(ctx) {
 		if err != nil {
 			return err
+		}
+		if len(r.heads) < maxHeads && r.heads != nil {
+			r.heads = append(r.heads, h)
+		} else {
+			r.heads = nil
 		}
 		for i < len(all) && manifest.CompareMailboxes(all[i].name, h.Name) < 0 {
 			i++

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +30,8 @@ type Scanner struct {
 	layout *maildir.Template
 	ctl    *maildir.Template
 	idx    *maildir.Template
+
+	cpu chan struct{} // one place for each core
 
 	mu     sync.Mutex
 	pools  map[*budget.Device]*pool
@@ -79,7 +82,7 @@ func New(cfg Config, opt Options) (*Scanner, error) {
 	if cfg.Name == "" {
 		cfg.Name = abs
 	}
-	s := &Scanner{cfg: cfg, opt: opt, multi: multigrain(), pools: make(map[*budget.Device]*pool)}
+	s := &Scanner{cfg: cfg, opt: opt, multi: multigrain(), pools: make(map[*budget.Device]*pool), cpu: make(chan struct{}, runtime.NumCPU())}
 	if err := s.templates(); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func (s *Scanner) pool(path string, dev uint64) *pool {
 		return p
 	}
 	d.Tighten(s.cfg.Limits)
-	p := newPool(d, d.Readers(), s.opt.Now)
+	p := newPool(d, d.Readers(), s.cpu, s.opt.Now)
 	s.pools[d] = p
 	return p
 }

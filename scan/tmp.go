@@ -77,6 +77,9 @@ func (t *tmpFiles) list(v *View, fl *folderLook, d *beneath.Dir) error {
 
 func (t *tmpFiles) look(v *View, fl *folderLook, tmp *beneath.Dir, name string) {
 	st, err := tmp.Stat(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		fl.smallFailed("tmp/"+name, err)
+	}
 	if err != nil || !st.Regular() {
 		return // it was moved into place, or is nothing of a delivery's
 	}
