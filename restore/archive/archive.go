@@ -63,7 +63,7 @@ func (a *Archive) Messages(ctx context.Context) iter.Seq2[Item, error] {
 		defer p.close()
 		var err error
 		if a.single {
-			err = p.open(nil, ".", 0)
+			err = p.open(nil, base(a.path), 0)
 		} else {
 			err = p.tree()
 		}

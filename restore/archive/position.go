@@ -19,7 +19,7 @@ var ErrPosition = errors.New("no message at this position of the archive")
 // the decompressed file. The characters "!", "@" and "%" of a name are written
 // as %21, %40 and %25.
 type Position struct {
-	File    string   // path below the archive's root, raw bytes, '/'-separated; "." where the archive is one file
+	File    string   // path below the archive's root, raw bytes, '/'-separated; its own name where the archive is one file
 	Members []string // names inside tar or zip files, outermost first
 	Offset  int64    // of the message in the innermost file; -1 where that file is the message
 }

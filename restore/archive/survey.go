@@ -79,6 +79,7 @@ func (s *Survey) Add(it Item) {
 // End computes the gaps: stretches of at least three hours that are longer than
 // ten times the median distance of hours with mail.
 func (s *Survey) End() {
+	s.Gaps = []Gap{}
 	hours := make([]int64, 0, len(s.hours))
 	for h := range s.hours {
 		hours = append(hours, h)
