@@ -17,57 +17,64 @@ type Delivery struct {
 func (d Delivery) Time() time.Time { return time.Unix(d.Seconds, int64(d.Micros)*1000).UTC() }
 
 // ParseDelivery reads the seconds that begin a base name, and the microseconds
-// behind "M" in its second part, as Dovecot does when it gives UIDs to unknown
-// files. ok is false where the name does not begin with a plausible number of
-// seconds followed by '.'.
+// behind "M" in its second part. ok is false where the name does not begin with
+// a plausible number of seconds followed by '.'.
 func ParseDelivery(base string) (d Delivery, ok bool) {
-	d, _, ok = parseDelivery(base)
-	return d, ok
+	secs, rest := leadingNumber(base)
+	if len(rest) == len(base) || rest == "" || rest[0] != '.' || secs >= 1e12 {
+		return Delivery{}, false
+	}
+	d.Seconds = secs
+	if m, ok := micros(rest); ok && m < 1e6 {
+		d.Micros = int32(m)
+	}
+	return d, true
 }
 
-func parseDelivery(base string) (d Delivery, rest string, ok bool) {
+// leadingNumber returns the decimal number that s begins with, not more than
+// 10^18, and what follows it.
+func leadingNumber(s string) (n int64, rest string) {
 	i := 0
-	for i < len(base) && isDigit(base[i]) {
-		if i >= 12 { // beyond the year 30,000: not seconds
-			return Delivery{}, base, false
+	for i < len(s) && isDigit(s[i]) {
+		if n < 1e17 {
+			n = n*10 + int64(s[i]-'0')
 		}
-		d.Seconds = d.Seconds*10 + int64(base[i]-'0')
 		i++
 	}
-	if i == 0 || i == len(base) || base[i] != '.' {
-		return Delivery{}, base, false
+	return n, s[i:]
+}
+
+// micros returns the number behind the first 'M' of the part that rest, which
+// begins with '.', holds up to the next '.'.
+func micros(rest string) (n int64, ok bool) {
+	if rest == "" || rest[0] != '.' {
+		return 0, false
 	}
-	rest = base[i+1:]
-	part := rest
-	if j := strings.IndexByte(part, '.'); j >= 0 {
-		part = part[:j]
+	part := rest[1:]
+	if i := strings.IndexByte(part, '.'); i >= 0 {
+		part = part[:i]
 	}
-	// the field may stand behind others: V<dev>I<inode>M<usec>
-	for at := 0; at < len(part); at++ {
-		if part[at] != 'M' || at+1 == len(part) || !isDigit(part[at+1]) {
-			continue
-		}
-		v, n := int32(0), 0
-		for k := at + 1; k < len(part) && isDigit(part[k]) && n < 7; k++ {
-			v = v*10 + int32(part[k]-'0')
-			n++
-		}
-		if n <= 6 {
-			d.Micros = v
-		}
-		break
+	i := strings.IndexByte(part, 'M')
+	if i < 0 {
+		return 0, false
 	}
-	return d, rest, true
+	n, _ = leadingNumber(part[i+1:])
+	return n, true
 }
 
 // CompareDelivery orders base names as Dovecot gives UIDs to files that it
-// does not know: by seconds, then microseconds, then the name's bytes.
+// does not know (maildir_filename_sort_cmp): by the leading seconds, by
+// microseconds where both have them, then by the bytes behind the seconds.
 func CompareDelivery(a, b string) int {
-	da, _, _ := parseDelivery(a)
-	db, _, _ := parseDelivery(b)
-	return cmp.Or(
-		cmp.Compare(da.Seconds, db.Seconds),
-		cmp.Compare(da.Micros, db.Micros),
-		strings.Compare(a, b),
-	)
+	sa, ra := leadingNumber(a)
+	sb, rb := leadingNumber(b)
+	if c := cmp.Compare(sa, sb); c != 0 {
+		return c
+	}
+	ma, oka := micros(ra)
+	mb, okb := micros(rb)
+	if c := cmp.Compare(ma, mb); c != 0 && oka && okb {
+		return c
+	}
+	return strings.Compare(ra, rb)
 }

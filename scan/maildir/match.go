@@ -92,7 +92,7 @@ func (t *Template) Match(p string) (address string, ok bool) {
 			user += "@" + domain
 		}
 	}
-	for _, a := range [2]string{user, strings.ToLower(user)} { // %Un hides the case
+	for _, a := range [2]string{strings.ToLower(user), user} { // %Un hides the case: addresses are lower-case then
 		if back, err := t.Expand(a, ""); err == nil && back == p {
 			return a, true
 		}
