@@ -79,6 +79,7 @@ type sideState struct {
 	gone     int64            // found gone by this look, without evidence
 	doubts   map[string]int64 // reasons, with the number of messages
 	tripped  string
+	blind    map[string]string // folders that could not be looked into
 }
 
 func (s *sideState) doubt(reason string, n int64) {

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"iter"
+	"maps"
 	"math/bits"
 	"slices"
 
@@ -163,6 +165,9 @@ func (b *body) hidden(g *Group, side int) string {
 			return "gone with most of its mailbox at once, without evidence of deletion"
 		}
 	}
+	if len(s.blind) > 0 {
+		return s.hides()
+	}
 	if len(s.loose) == 0 {
 		return ""
 	}
@@ -176,6 +181,15 @@ func (b *body) hidden(g *Group, side int) string {
 		}
 	}
 	return ""
+}
+
+// hides says where a message may be that a side does not show.
+func (s *sideState) hides() string {
+	folder := slices.Sorted(maps.Keys(s.blind))[0]
+	if folder == "" {
+		return "part of the mailbox could not be looked into: " + s.blind[folder]
+	}
+	return fmt.Sprintf("folder %q could not be looked into: %s", folder, s.blind[folder])
 }
 
 // lookAgain looks for a message that a side lacks under every name that the

@@ -206,6 +206,11 @@ func (b *body) fill(ctx context.Context, views, bases []View, row *Row) error {
 		}
 		m := views[i].Mailbox()
 		b.sides[i].Mailbox = m
+		if p, ok := views[i].(Partly); ok {
+			if b.sides[i].blind = p.Blind(); len(b.sides[i].blind) > 0 {
+				b.sides[i].doubt(b.sides[i].hides(), 0)
+			}
+		}
 		for k := range m.Folders {
 			b.folders[b.folderIndex(m.Folders[k].Name)].info[i] = &m.Folders[k]
 		}
@@ -332,6 +337,8 @@ func (b *body) folderLines(k int, row *Row) {
 			c.Folder = &manifest.Folder{Name: inbox}
 		case f.came&(1<<i) != 0:
 			c.Unknown = "it came while the stores were compared"
+		case len(s.blind) > 0:
+			c.Unknown = s.hides()
 		case s.tripped != "":
 			c.Unknown = s.tripped
 			s.doubt(s.tripped, f.most())

@@ -73,3 +73,11 @@ type View interface {
 	Absences(ctx context.Context) iter.Seq2[manifest.Absence, error]
 	Close() error
 }
+
+// Partly is a View that may not see all of its mailbox. What it does not show
+// may lie in a folder that it could not look into: it is unknown, not missing.
+type Partly interface {
+	// Blind returns the folders that could not be listed, with the reasons; ""
+	// names the whole mailbox. It is valid after Entries ended without error.
+	Blind() map[string]string
+}

@@ -70,15 +70,18 @@ type Options struct {
 	// PlaceDir is where the place of an interrupted verification is kept; ""
 	// keeps none. It must not lie in the store.
 	PlaceDir string
-	Workers  int // mailboxes at once; 0 means 4
-	Now      func() time.Time
+	// Scope names what is verified beside the store (the globs of Mailbox): a
+	// place is gone on with only by a run of the same scope.
+	Scope   string
+	Workers int // mailboxes at once; 0 means 4
+	Now     func() time.Time
 }
 
 // Progress is updated while a verification runs and may be read at any time.
 type Progress struct {
 	Stage                    atomic.Int32 // a StageID
 	Done, Total              atomic.Int64 // mailboxes of the stage
-	Messages, Bytes, Finding atomic.Int64
+	Messages, Bytes, Finding atomic.Int64 // messages looked at, bytes of mail read, findings
 }
 
 // Result is the outcome of a verification, valid when its stream has ended.
@@ -92,8 +95,12 @@ type Result struct {
 	Refused  bool     // the store looks empty or half gone: nothing was concluded
 	Resumed  bool     // it went on where an earlier run stopped
 	Missing  int64    // missing findings
-	Next     string   // the command that comes next; "" = none
-	Complete bool     // the stream ended without error and was consumed whole
+	// Earlier holds the damage that the runs before this one told, where it was
+	// resumed: proofs and suspicions.
+	EarlierDamaged, EarlierSuspect int64
+	// Next is the command that comes next, as words; nil = none.
+	Next     []string
+	Complete bool // the stream ended without error and was consumed whole
 }
 
 // Verification checks one store once.
@@ -102,6 +109,16 @@ type Verification struct {
 	o        Options
 	progress Progress
 	result   Result
+	used     bool
+
+	rec      manifest.StoreRecord
+	hasRec   bool
+	from     int64 // start of the window, nanoseconds; files changed since are read in the second stage
+	windowAt int64 // when the second stage began, nanoseconds
+	deadline time.Time
+	targets  []target
+	told     map[uint64]bool // damage and unreadable things that were told
+	place    place
 }
 
 // New prepares a verification.
@@ -124,4 +141,7 @@ func (v *Verification) Result() Result { return v.result }
 // Events verifies the store and tells what it finds as it becomes known.
 // Findings of one mailbox and stage come together, sorted by folder and file;
 // a Stage follows the last finding of its stage.
+//
+// An error means that the work could not go on; it is the context's cause where
+// that ended it. What is merely unknown is a finding and in Result.Partial.
 func (v *Verification) Events(ctx context.Context) iter.Seq2[Event, error] { return v.run(ctx) }

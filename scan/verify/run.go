@@ -1,0 +1,191 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"mailsync/manifest"
+	"mailsync/scan"
+)
+
+// ErrUsed reports a Verification that is run a second time.
+var ErrUsed = errors.New("this verification was run before")
+
+// beforeCrash is how long before a crash writes may still have been under way:
+// file systems keep data in memory for up to a minute, and operators name the
+// minute, not the second.
+const beforeCrash = time.Hour
+
+// maxPartials bounds Result.Partial.
+const maxPartials = 1000
+
+func (v *Verification) run(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if v.used {
+			yield(Event{}, ErrUsed)
+			return
+		}
+		v.used = true
+		stopped, err := v.stages(ctx, func(e Event) bool { return yield(e, nil) })
+		if stopped {
+			return
+		}
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		v.result.Complete = true
+		v.next()
+	}
+}
+
+// stages goes through the stages. It returns true when the consumer wants no more.
+func (v *Verification) stages(ctx context.Context, yield func(Event) bool) (stopped bool, err error) {
+	v.begin()
+	if v.result.Refused {
+		return false, nil
+	}
+	if err := v.census(ctx); err != nil || v.result.Refused {
+		return false, err
+	}
+	v.resume()
+	last := Rest
+	if v.o.Quick {
+		last = Window
+	}
+	for id := v.place.Stage; id <= last; id++ {
+		v.progress.Stage.Store(int32(id))
+		began := v.o.Now()
+		if id == Window && v.windowAt == 0 {
+			v.windowAt = began.UnixNano()
+		}
+		stopped, err := v.stage(ctx, id, yield)
+		if stopped || err != nil || v.result.Refused {
+			return stopped, err
+		}
+		if v.result.Ended {
+			return false, v.save(id, true)
+		}
+		s := Stage{ID: id, Counts: v.result.Counts, Took: v.o.Now().Sub(began), Known: v.known(id)}
+		if !yield(Event{Stage: &s}) {
+			return true, nil
+		}
+		v.place.After, v.place.Checked, v.place.Going = nil, 0, false
+	}
+	return false, v.forget()
+}
+
+// begin works out what is known of the past: the record, and a crash.
+func (v *Verification) begin() {
+	v.told = make(map[uint64]bool)
+	if v.o.MaxDuration > 0 {
+		v.deadline = v.o.Now().Add(v.o.MaxDuration)
+	}
+	v.result.Crash = v.o.CrashAt
+	v.result.Crashed = !v.o.CrashAt.IsZero()
+	var last time.Time
+	if v.o.Record != nil {
+		v.rec, v.hasRec = v.o.Record.Record(), true
+		now := v.s.ManifestIdentity(v.rec.Name)
+		if why := v.rec.Identity.Differs(&now); why != "" {
+			v.result.Refused = true
+			v.partial(fmt.Sprintf("%s: %s", scan.ErrOtherFilesystem, why))
+			return
+		}
+		if v.s.Crashed(v.rec) {
+			v.result.Crashed = true
+		}
+		last = v.rec.Complete.Began
+		if last.IsZero() {
+			last = v.rec.Open.Began
+		}
+	}
+	if c := v.o.CrashAt; !c.IsZero() && (last.IsZero() || c.Add(-beforeCrash).Before(last)) {
+		last = c.Add(-beforeCrash)
+	}
+	v.from = last.UnixNano()
+	if last.IsZero() {
+		v.from = 1<<63 - 1 // nothing tells when the window began
+	}
+}
+
+func (v *Verification) partial(why string) {
+	v.result.Partials++
+	if len(v.result.Partial) < maxPartials {
+		v.result.Partial = append(v.result.Partial, why)
+	}
+}
+
+// next says which command comes next.
+func (v *Verification) next() {
+	name := v.s.Config().Name
+	r := &v.result
+	switch {
+	case r.Refused:
+	case r.Damaged+r.Suspect > 0:
+		r.Next = []string{"mailsync", "restore", name, "--from", "STORE", "--dry-run"}
+	case r.Ended:
+		r.Next = []string{"mailsync", "verify", name, "--max-duration", v.o.MaxDuration.String()}
+	case !v.hasRec:
+		r.Next = []string{"mailsync", "scan", name}
+	}
+}
+
+// finding counts a finding that is told.
+func (v *Verification) finding(f *manifest.Finding) {
+	c := &v.result.Counts
+	v.progress.Finding.Add(1)
+	switch f.Kind.Class() {
+	case manifest.Damage:
+		if f.Certainty == manifest.Proof {
+			c.Damaged++
+		} else {
+			c.Suspect++
+		}
+		if f.Kind == manifest.Missing {
+			v.result.Missing++
+		}
+	case manifest.Disorder:
+		c.Disordered++
+	case manifest.Unknown:
+		c.Unreadable++
+	}
+}
+
+// known is what a stage leaves known, in one sentence.
+func (v *Verification) known(id StageID) string {
+	c := &v.result.Counts
+	damage := "none is damaged as far as that shows"
+	if n := c.Damaged + c.Suspect; n > 0 {
+		damage = fmt.Sprintf("%d damaged, %d suspect so far", c.Damaged, c.Suspect)
+	}
+	tail := ""
+	if c.Unreadable > 0 {
+		tail = fmt.Sprintf("; %d things could not be looked at", c.Unreadable)
+	}
+	switch id {
+	case Structure:
+		return fmt.Sprintf("%d messages in %d mailboxes are listed, %d disorders, no mail was read; %s%s", c.Messages, c.Mailboxes, c.Disordered, damage, tail)
+	case Window:
+		since := "what lies in new"
+		if v.from != 1<<63-1 {
+			since += " or was written since " + time.Unix(0, v.from).UTC().Format(time.RFC3339)
+		}
+		if v.hasRec {
+			since += ", or is not recorded"
+			return fmt.Sprintf("%s was read (%d bytes); %d recorded messages are missing, %d gone without evidence; %s%s",
+				since, c.ReadBytes, v.result.Missing, c.Vanished, damage, tail)
+		}
+		return fmt.Sprintf("%s was read (%d bytes); %s%s", since, c.ReadBytes, damage, tail)
+	}
+	if c.Damaged+c.Suspect == 0 {
+		damage = "nothing speaks against any"
+	}
+	return fmt.Sprintf("every message that can be read was read (%d bytes); %s%s", c.ReadBytes, damage, tail)
+}

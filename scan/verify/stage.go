@@ -1,0 +1,438 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/scan"
+	"mailsync/scan/maildir"
+)
+
+// outcome is what one look at one mailbox showed.
+type outcome struct {
+	at          int // in Verification.targets
+	findings    []manifest.Finding
+	vanished    []manifest.Finding
+	counts      scan.Counts
+	unexplained int64
+	partial     []string
+	bad, packed bool
+}
+
+// stage looks at every mailbox once, several at a time.
+func (v *Verification) stage(outer context.Context, id StageID, yield func(Event) bool) (stopped bool, err error) {
+	v.order(id)
+	v.progress.Total.Store(int64(len(v.targets)))
+	v.progress.Done.Store(0)
+	group, ctx := errgroup.WithContext(outer)
+	feed, cancel := context.WithCancel(ctx)
+	defer cancel()
+	jobs, out := make(chan int), make(chan *outcome)
+	first := v.first(id)
+	v.place.low = first
+	timeUp := false
+	group.Go(func() error {
+		defer close(jobs)
+		for i := first; i < len(v.targets); i++ {
+			if v.targets[i].bad {
+				continue
+			}
+			if !v.deadline.IsZero() && !v.o.Now().Before(v.deadline) {
+				timeUp = true
+				return nil
+			}
+			select {
+			case jobs <- i:
+			case <-feed.Done():
+				return context.Cause(feed)
+			}
+		}
+		return nil
+	})
+	for range v.o.Workers {
+		group.Go(func() error {
+			for i := range jobs {
+				o, err := v.look(ctx, id, i)
+				if err != nil {
+					return err
+				}
+				select {
+				case out <- o:
+				case <-feed.Done():
+					return context.Cause(feed)
+				}
+			}
+			return nil
+		})
+	}
+	end := make(chan error, 1)
+	go func() {
+		end <- group.Wait()
+		close(out)
+	}()
+	t := teller{v: v, id: id, yield: yield, hold: id == Structure && v.hasRec && first == 0 && !v.place.Going}
+	for o := range out {
+		if stopped {
+			continue
+		}
+		if err == nil {
+			err = t.take(o)
+		}
+		if t.stopped || err != nil {
+			stopped = t.stopped
+			cancel()
+		}
+	}
+	werr := <-end
+	if stopped || err != nil {
+		return stopped, err
+	}
+	if outer.Err() != nil {
+		return false, context.Cause(outer)
+	}
+	if werr != nil {
+		return false, werr
+	}
+	v.result.Ended = timeUp
+	err = t.finish()
+	return t.stopped, err
+}
+
+// look looks at one mailbox. What cannot be looked at is a finding; an error
+// is the context's cause or a failure that ends the run.
+func (v *Verification) look(ctx context.Context, id StageID, i int) (*outcome, error) {
+	t := &v.targets[i]
+	o := &outcome{at: i, packed: t.packed}
+	err := v.lookWith(ctx, id, t, o, v.o.Record != nil)
+	if err != nil && ctx.Err() == nil && (errors.Is(err, manifest.ErrCorrupt) || errors.Is(err, manifest.ErrTruncated) || errors.Is(err, manifest.ErrOrder) || errors.Is(err, manifest.ErrLimit)) {
+		*o = outcome{at: i, packed: t.packed}
+		o.partial = append(o.partial, fmt.Sprintf("mailbox %q is checked without its record, which cannot be read: %v", t.name, err))
+		err = v.lookWith(ctx, id, t, o, false)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if errors.Is(err, compare.ErrNoMailbox) && t.recorded == 0 && t.checked == 0 {
+		o.bad = true // it went as it was found
+		return o, nil
+	}
+	if err != nil {
+		o.bad = true
+		o.partial = append(o.partial, err.Error())
+		o.findings = append(o.findings, manifest.Finding{
+			Store: v.s.Config().Name, Mailbox: t.name, Kind: manifest.Unreadable, Detail: err.Error(),
+		})
+	}
+	return o, nil
+}
+
+func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *outcome, record bool) error {
+	opt := scan.LookOptions{
+		Finding:    func(f manifest.Finding) { o.findings = append(o.findings, f) },
+		NoDisorder: id != Structure,
+		CrashAt:    v.o.CrashAt,
+		LastGood:   v.rec.Complete.Began,
+		NoRecord:   !record,
+		Decide:     v.decide(id, t),
+	}
+	if record {
+		r, err := v.o.Record.OpenMailbox(t.name)
+		switch {
+		case errors.Is(err, manifest.ErrNoMailbox):
+			opt.NoRecord = true
+		case err != nil:
+			return err
+		default:
+			opt.Record = &recorded{r}
+		}
+	}
+	view, err := v.s.Look(ctx, t.name, opt)
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	var sized, wrong int64
+	for e, err := range view.Entries(ctx) {
+		if err != nil {
+			return err
+		}
+		v.progress.Messages.Add(1)
+		if id != Structure {
+			continue
+		}
+		if e.Size == 0 && e.Damage != manifest.Unreadable {
+			o.findings = append(o.findings, v.empty(t.name, &e))
+			continue
+		}
+		if n := maildir.ParseName(e.Name); n.HasS {
+			sized++
+			if n.S != e.Size {
+				wrong++
+			}
+		}
+	}
+	if id == Structure {
+		// Where most sizes in names are not those of the files, the store is
+		// compressed or encrypted by the server, and nothing is wrong.
+		o.packed = wrong*2 > sized && wrong > 4
+	}
+	o.counts = view.Counts()
+	o.unexplained = view.Unexplained()
+	if id == Window && !opt.NoRecord {
+		return v.absences(ctx, view, t, o)
+	}
+	return nil
+}
+
+func (v *Verification) empty(mailbox string, e *manifest.Entry) manifest.Finding {
+	f := manifest.Finding{
+		Store: v.s.Config().Name, Mailbox: mailbox, Folder: e.Folder, File: e.File(),
+		Kind: manifest.Empty, Certainty: manifest.Proof, Detail: "the file is empty",
+	}
+	if n := maildir.ParseName(e.Name); n.HasS {
+		f.Detail = fmt.Sprintf("the file is empty, its name says %d bytes", n.S)
+	}
+	return f
+}
+
+// absences tells which recorded messages are gone.
+func (v *Verification) absences(ctx context.Context, view *scan.View, t *target, o *outcome) error {
+	store := v.s.Config().Name
+	if view.Mass() {
+		o.partial = append(o.partial, fmt.Sprintf("mailbox %q lost most of its mail at once, and nothing says that anybody deleted it", t.name))
+	}
+	for a, err := range view.Absences(ctx) {
+		if err != nil {
+			return err
+		}
+		if f, ok := scan.MissingFinding(store, t.name, &a); ok {
+			o.findings = append(o.findings, f)
+			continue
+		}
+		if vanished(view, &a) {
+			o.vanished = append(o.vanished, manifest.Finding{
+				Store: store, Mailbox: t.name, Folder: a.Entry.Folder, File: a.Entry.File(),
+				Kind: manifest.Missing, Detail: "recorded and gone: " + a.Evidence.String(),
+			})
+		}
+	}
+	return nil
+}
+
+// vanished tells whether this look found a message gone without evidence
+// either way.
+func vanished(view *scan.View, a *manifest.Absence) bool {
+	switch a.Evidence {
+	case manifest.NoEvidence, manifest.OrdinaryAbsence, manifest.MassDisappearing:
+		return a.FirstAbsent.Equal(view.Mailbox().Began)
+	}
+	return false
+}
+
+// decide chooses which files a stage reads.
+func (v *Verification) decide(id StageID, t *target) func(seen, old *manifest.Entry, same bool) scan.Choice {
+	switch id {
+	case Structure:
+		return scan.DecideLeave
+	case Window:
+		return func(seen, old *manifest.Entry, _ bool) scan.Choice {
+			if seen.Size != 0 && v.inWindow(seen, old, t) {
+				return scan.Read
+			}
+			return scan.Leave
+		}
+	}
+	return func(seen, old *manifest.Entry, _ bool) scan.Choice {
+		// What changed since the second stage began (a flag renames the file)
+		// may not have been in the window then.
+		if seen.Size == 0 || seen.CTime < v.windowAt && v.inWindow(seen, old, t) {
+			return scan.Leave
+		}
+		return scan.Read
+	}
+}
+
+// inWindow tells whether a file is read before all others: it may have been
+// written around the crash, it is not as the record knows it, or its size
+// contradicts its name.
+func (v *Verification) inWindow(seen, old *manifest.Entry, t *target) bool {
+	switch {
+	case seen.Sub == manifest.New, seen.CTime >= v.from, seen.MTime >= v.from:
+		return true
+	case old == nil:
+		if v.hasRec {
+			return true
+		}
+	case old.Status != manifest.Sound:
+		return true
+	case !old.Plain.IsZero(), old.Opaque:
+		return false // compressed: the size in the name is not the file's
+	}
+	if t.packed {
+		return false
+	}
+	n := maildir.ParseName(seen.Name)
+	return n.HasS && n.S != seen.Size
+}
+
+// recorded makes a compare.View of an open manifest.
+type recorded struct{ *manifest.Opened }
+
+// teller gives what the looks showed to the consumer.
+type teller struct {
+	v       *Verification
+	id      StageID
+	yield   func(Event) bool
+	stopped bool
+
+	// While it is not certain that the store is not half gone, nothing is told.
+	hold        bool
+	held        []*outcome
+	heldCount   int
+	present     int64
+	unexplained int64
+}
+
+// maxHeld bounds the findings that are held back.
+const maxHeld = 100_000
+
+// halfFloor is the number of messages from which on a store can look half gone.
+const halfFloor = 10
+
+func (t *teller) recorded() (n int64) {
+	for i := range t.v.targets {
+		n += t.v.targets[i].recorded
+	}
+	return n
+}
+
+func (t *teller) take(o *outcome) error {
+	t.present += o.counts.Messages
+	t.unexplained += o.unexplained
+	if !t.hold {
+		return t.tell(o)
+	}
+	t.held = append(t.held, o)
+	t.heldCount += len(o.findings) + 1
+	if t.present*2 > t.recorded() || t.heldCount > maxHeld {
+		return t.release()
+	}
+	return nil
+}
+
+func (t *teller) release() error {
+	t.hold = false
+	for _, o := range t.held {
+		if err := t.tell(o); err != nil || t.stopped {
+			return err
+		}
+	}
+	t.held = nil
+	return nil
+}
+
+// finish ends a stage: what is still held back is told, or the store is
+// refused.
+func (t *teller) finish() error {
+	if !t.hold {
+		return nil
+	}
+	n := t.recorded()
+	if !t.v.result.Ended && t.unexplained >= halfFloor && t.unexplained*2 > n && t.present*2 < n {
+		t.v.result.Refused = true
+		t.v.partial(fmt.Sprintf("%s: of %d recorded messages %d are not there, and nothing says that anybody deleted them (is everything mounted?)",
+			scan.ErrHalfGone, n, t.unexplained))
+		return nil
+	}
+	return t.release()
+}
+
+// tell counts what a look showed and gives it to the consumer.
+func (t *teller) tell(o *outcome) error {
+	v := t.v
+	c := &v.result.Counts
+	if t.id == Structure {
+		c.Mailboxes++
+		c.Folders += o.counts.Folders
+		c.Messages += o.counts.Messages
+		c.Bytes += o.counts.Bytes
+	}
+	c.ReadBytes += o.counts.ReadBytes
+	v.progress.Bytes.Add(o.counts.ReadBytes)
+	v.targets[o.at].bad = v.targets[o.at].bad || o.bad
+	v.targets[o.at].packed = o.packed
+	for _, why := range o.partial {
+		if t.id == Structure || v.once("", "partial", why) {
+			v.partial(why)
+		}
+	}
+	slices.SortStableFunc(o.findings, func(a, b manifest.Finding) int {
+		if c := strings.Compare(a.Folder, b.Folder); c != 0 {
+			return c
+		}
+		return strings.Compare(a.File, b.File)
+	})
+	for i := range o.findings {
+		f := &o.findings[i]
+		if !t.wants(f) {
+			continue
+		}
+		v.finding(f)
+		if !t.yield(Event{Finding: f}) {
+			t.stopped = true
+			return nil
+		}
+	}
+	for i := range o.vanished {
+		c.Vanished++
+		if !t.yield(Event{Vanished: &o.vanished[i]}) {
+			t.stopped = true
+			return nil
+		}
+	}
+	v.progress.Done.Add(1)
+	return v.passed(t.id, o.at)
+}
+
+// wants tells whether a finding is new: a file is damaged once, however often
+// it is read, and what cannot be read is told once.
+func (t *teller) wants(f *manifest.Finding) bool {
+	switch {
+	case f.Kind == manifest.Missing:
+		return t.v.once(f.Mailbox, f.Folder, "missing/"+f.File)
+	case f.Kind.Class() == manifest.Damage, f.Kind == manifest.WrongSizeName:
+		dir, name, _ := strings.Cut(f.File, "/")
+		if dir == "cur" || dir == "new" {
+			return t.v.once(f.Mailbox, f.Folder, "damage/"+maildir.ParseName(name).ServerBase)
+		}
+	case f.Kind.Class() == manifest.Unknown:
+		return t.v.once(f.Mailbox, f.Folder, "unreadable/"+f.File)
+	}
+	return true
+}
+
+var seed = maphash.MakeSeed()
+
+// once tells whether something is told for the first time.
+func (v *Verification) once(parts ...string) bool {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, p := range parts {
+		_, _ = h.WriteString(p)
+		_ = h.WriteByte(0)
+	}
+	if k := h.Sum64(); v.told[k] {
+		return false
+	} else {
+		v.told[k] = true
+	}
+	return true
+}
