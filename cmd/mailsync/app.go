@@ -144,7 +144,10 @@ func (a *app) finish(ctx context.Context, err error) int {
 	s.Seconds = math.Round(time.Since(a.began).Seconds()*1000) / 1000
 	if err != nil {
 		s.Error, s.Hint = ui.Oneline(err, 2000), hint
-		a.out.Problem(a.command, err, hint)
+		var p *ui.Problem
+		if !errors.As(err, &p) || !p.Told {
+			a.out.Problem(a.command, err, hint)
+		}
 	}
 	a.out.Record(s)
 	if code <= exitPartial && a.out.Err() != nil {

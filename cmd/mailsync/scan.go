@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -92,7 +92,16 @@ func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.S
 		}
 		failed = append(failed, err)
 	}
-	return all, errors.Join(failed...)
+	switch {
+	case len(failed) == 0:
+		return all, nil
+	case len(stores) == 1:
+		return all, failed[0]
+	}
+	return all, &ui.Problem{
+		What: fmt.Sprintf("%d of %s failed", len(failed), ui.Plural(int64(len(stores)), "store")), Why: failed[0],
+		Hint: ui.Hint(failed[0]), Code: errorCode(failed[0]), Told: true,
+	}
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
@@ -114,8 +123,11 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	}
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
 		snap := ui.Snapshot{Stage: "scanning", Done: p.Messages.Load(), Total: p.TotalMessages.Load(), Unit: "message", Bytes: p.ReadBytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
-		if snap.Done > snap.Total {
-			snap.Total = 0
+		switch {
+		case snap.Done > snap.Total:
+			snap.Total = 0 // the store has grown since it was recorded
+		case snap.Total > 0 && snap.Done == snap.Total:
+			snap.Stage = "making the record durable"
 		}
 		return snap
 	})

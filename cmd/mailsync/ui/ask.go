@@ -19,7 +19,7 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 		return "", ErrNotAsked
 	}
 	o.mu.Lock()
-	o.bar.clear()
+	o.bar.clear(o.opt.Stderr)
 	_, _ = fmt.Fprint(o.opt.Stderr, question+" ")
 	o.mu.Unlock()
 	type answer struct {

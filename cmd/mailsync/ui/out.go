@@ -123,7 +123,7 @@ func (o *Out) Print(line string) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bar.clear()
+	o.bar.clear(o.opt.Stderr)
 	o.write([]byte(line + "\n"))
 }
 
@@ -156,7 +156,7 @@ func (o *Out) Table(t Table) {
 func (o *Out) Raw(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bar.clear()
+	o.bar.clear(o.opt.Stderr)
 	o.write(p)
 }
 
@@ -190,7 +190,7 @@ func errorText(err error) string {
 func (o *Out) stderr(line string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.bar.clear()
+	o.bar.clear(o.opt.Stderr)
 	// Nothing can be done about a standard error that takes no more.
 	_, _ = io.WriteString(o.opt.Stderr, line+"\n")
 }

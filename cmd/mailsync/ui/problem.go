@@ -12,6 +12,7 @@ type Problem struct {
 	Why  error  // the cause; nil where What says it all
 	Hint string // what to do next; printed on a line of its own
 	Code int    // exit code, 0 = as the cause says
+	Told bool   // it has been printed already
 }
 
 // Error implements error: "what: why".

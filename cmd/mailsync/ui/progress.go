@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -62,25 +63,31 @@ const (
 // bar is what is drawn on a terminal. Its methods are called with Out.mu held.
 type bar struct {
 	p     *progressbar.ProgressBar
+	frame bytes.Buffer
 	total int64
 	drawn bool
+	began time.Time
 }
 
 func (b *bar) draw(w io.Writer, s Snapshot) {
+	if b.began.IsZero() {
+		b.began = time.Now()
+	}
 	total := s.Total
 	if total <= 0 {
 		total = -1
 	}
 	if b.p == nil || b.total != total {
-		b.clear()
+		b.clear(w)
 		b.total = total
 		b.p = progressbar.NewOptions64(total,
-			progressbar.OptionSetWriter(w),
+			progressbar.OptionSetWriter(&b.frame),
 			progressbar.OptionSetWidth(24),
 			progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionSetElapsedTime(true),
 			progressbar.OptionSpinnerType(14),
+			progressbar.OptionSetSpinnerChangeInterval(0), // else a goroutine of its own draws
 			progressbar.OptionClearOnFinish(),
 			progressbar.OptionUseANSICodes(false),
 		)
@@ -88,6 +95,9 @@ func (b *bar) draw(w io.Writer, s Snapshot) {
 	text := Escape(s.Stage)
 	if s.Bytes > 0 {
 		text += " " + Bytes(s.Bytes)
+		if sec := time.Since(b.began).Seconds(); sec >= 1 {
+			text += ", " + Bytes(int64(float64(s.Bytes)/sec)) + "/s"
+		}
 	}
 	if s.Found > 0 {
 		text += ", " + Plural(s.Found, s.FoundAs)
@@ -96,20 +106,31 @@ func (b *bar) draw(w io.Writer, s Snapshot) {
 		text += " (" + Escape(s.Throttle) + ")"
 	}
 	b.p.Describe(text)
+	b.frame.Reset() // Describe draws, too; one frame a tick is enough
 	done := s.Done
 	if total > 0 {
 		// At its end the bar would finish and stay; the run says when it ends.
 		done = min(done, total-1)
 	}
 	_ = b.p.Set64(done)
+	b.flush(w)
 	b.drawn = true
 }
 
-func (b *bar) clear() {
+// clear wipes the bar off the terminal.
+func (b *bar) clear(w io.Writer) {
 	if b.drawn {
+		b.frame.Reset()
 		_ = b.p.Clear()
+		b.flush(w)
 		b.drawn = false
 	}
+}
+
+func (b *bar) flush(w io.Writer) {
+	// Nothing can be done about a standard error that takes no more.
+	_, _ = w.Write(b.frame.Bytes())
+	b.frame.Reset()
 }
 
 // Progress shows where a run is until stop is called: a bar on a terminal, a
@@ -153,7 +174,7 @@ func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Sn
 			cancel()
 			wg.Wait()
 			o.mu.Lock()
-			o.bar.clear()
+			o.bar.clear(o.opt.Stderr)
 			o.bar = bar{}
 			o.mu.Unlock()
 		})

@@ -235,5 +235,5 @@ func TestBarGivesWay(t *testing.T) {
 	}
 	// An unknown total, and a total of zero, draw too.
 	o.bar.draw(o.opt.Stderr, Snapshot{Stage: "listing"})
-	o.bar.clear()
+	o.bar.clear(o.opt.Stderr)
 }
