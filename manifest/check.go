@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"mailsync/manifest/durable"
 )
@@ -83,33 +83,32 @@ func (c *checker) run() error {
 			return err
 		}
 	}
-	names, err := c.s.repo.fs.Names(filepath.Dir(c.s.shardDir(0)))
+	names, err := c.s.repo.fs.Names(c.s.generationDir())
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	for no := range Shards {
+	for no := range bundles {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}
-		_, had := c.s.rec.shard(no)
-		if _, there := slices.BinarySearch(names, shardName(no)); !had && !there {
+		if _, there := slices.BinarySearch(names, bundleName(no)); !there && !c.s.rec.holds(no) {
 			continue
 		}
-		if err := c.shard(no); err != nil {
+		if err := c.bundle(no); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *checker) shard(no int) error {
+func (c *checker) bundle(no int) error {
 	s := c.s
-	dir := s.shardDir(no)
+	dir := s.bundleDir(no)
 	names, err := s.repo.fs.Names(dir)
-	told, had := s.rec.shard(no)
+	had := s.rec.holds(no)
 	if errors.Is(err, os.ErrNotExist) {
 		if had && !s.rec.Dirty {
-			return c.tell(dir, "", corrupt("%d mailboxes are recorded and the directory is gone", told.mailboxes))
+			return c.tell(dir, "", corrupt("mailboxes are recorded and the directory is gone"))
 		}
 		return nil
 	}
@@ -117,7 +116,7 @@ func (c *checker) shard(no int) error {
 		return c.tell(dir, "", err)
 	}
 	index, err := s.readIndex(no)
-	if err == nil && had && !s.rec.Dirty && index.sum() != told {
+	if err == nil && !s.rec.Dirty && !c.recorded(index) {
 		err = corrupt("the store's record tells of other mailboxes")
 	}
 	if errors.Is(err, os.ErrNotExist) && (s.rec.Dirty || !had) {
@@ -127,13 +126,12 @@ func (c *checker) shard(no int) error {
 	}
 	expected := map[string]*row{}
 	if index != nil {
-		for i := range index.rows {
-			r := &index.rows[i]
+		for _, r := range index.rows {
 			expected[manifestName(mailboxHash(r.Name), r.serial)] = r
 		}
 	}
 	for _, name := range names {
-		if _, _, ok := parseManifestName(name); !ok || strings.HasSuffix(name, durable.TempSuffix) {
+		if _, _, ok := parseManifestName(name); !ok {
 			continue
 		}
 		if c.ctx.Err() != nil {
@@ -144,15 +142,26 @@ func (c *checker) shard(no int) error {
 		}
 		delete(expected, name)
 	}
-	for name, r := range expected {
+	for _, name := range slices.Sorted(maps.Keys(expected)) {
 		if s.rec.Dirty {
-			continue // a session at work has replaced it
+			break // a session at work has replaced them
 		}
-		if err := c.tell(filepath.Join(dir, name), r.Name, corrupt("the manifest is gone")); err != nil {
+		if err := c.tell(filepath.Join(dir, name), expected[name].Name, corrupt("the manifest is gone")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recorded tells whether the store's record has the sums of this index.
+func (c *checker) recorded(b *bundle) bool {
+	for _, t := range b.sums() {
+		told, _ := c.s.rec.shard(t.shard)
+		if told != t {
+			return false
+		}
+	}
+	return true
 }
 
 // manifest reads one manifest, with its roots.

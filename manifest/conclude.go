@@ -8,10 +8,15 @@ import (
 // conclude brings Gone up to date where the visits of this look change it.
 func (s *Session) conclude(complete bool) error {
 	for no := range Shards {
+		if no%bundleSize == 0 {
+			if err := s.writeIndexesAbove(maxLoaded); err != nil {
+				return err
+			}
+		}
 		s.mu.Lock()
 		seen, unknown := slices.Clone(s.seen[no]), s.unknown[no]
 		t, had := s.rec.shard(no)
-		_, changed := s.shards[no]
+		_, changed := s.bundles[bundleOf(no)]
 		s.mu.Unlock()
 		slices.Sort(seen)
 		seen = slices.Compact(seen)
@@ -24,34 +29,29 @@ func (s *Session) conclude(complete bool) error {
 		case t.gone == 0 && !changed && int64(len(seen)) == t.mailboxes:
 			continue // all were seen
 		}
-		sh, err := s.open(no)
+		b, err := s.open(bundleOf(no))
 		if err != nil {
 			return err
 		}
-		s.concludeShard(sh, seen, unknown, complete)
-		if err := s.writeIndexesAbove(maxLoaded); err != nil {
-			return err
-		}
+		s.concludeShard(b, no, seen, unknown, complete)
 	}
 	return nil
 }
 
-func (s *Session) concludeShard(sh *shard, seen, unknown []uint64, complete bool) {
+func (s *Session) concludeShard(b *bundle, shard int, seen, unknown []uint64, complete bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i := range sh.rows {
-		r := &sh.rows[i]
+	first, _ := b.find(shard, "")
+	for k, r := range b.ofShard(shard) {
 		_, key := nameKey(r.Name)
 		_, visited := slices.BinarySearch(seen, key)
 		switch {
 		case visited || r.session() >= s.rec.Open.ID:
 			if visited && !r.Gone.IsZero() {
-				r.Gone = time.Time{}
-				sh.dirty = true
+				b.setGone(first+k, time.Time{})
 			}
 		case complete && r.Gone.IsZero() && !slices.Contains(unknown, key):
-			r.Gone = s.opt.Now().UTC()
-			sh.dirty = true
+			b.setGone(first+k, s.opt.Now().UTC())
 		}
 	}
 }

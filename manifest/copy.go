@@ -104,7 +104,7 @@ func (c *copier) run() error {
 	return c.record(c.to, &rec)
 }
 
-// generation copies the shards of one generation, and its own record where it
+// generation copies the bundles of one generation, and its own record where it
 // is not the newest.
 func (c *copier) generation(from *Store) error {
 	dir := filepath.Join(c.to, generationName(from.rec.Generation))
@@ -115,19 +115,17 @@ func (c *copier) generation(from *Store) error {
 	if err != nil {
 		return err
 	}
-	for no := range Shards {
+	for no := range bundles {
 		if c.ctx.Err() != nil {
 			return context.Cause(c.ctx)
 		}
-		_, had := from.rec.shard(no)
-		_, copied := slices.BinarySearch(there, shardName(no))
-		if !had && !copied && !from.rec.Dirty && from.session == nil {
+		if _, copied := slices.BinarySearch(there, bundleName(no)); !copied && !from.holds(no) {
 			continue
 		}
-		err := c.shard(from, no, filepath.Join(dir, shardName(no)))
+		err := c.bundle(from, no, filepath.Join(dir, bundleName(no)))
 		for try := 0; errors.Is(err, os.ErrNotExist) && try < 3; try++ {
 			from.forget() // a session has replaced a manifest meanwhile
-			err = c.shard(from, no, filepath.Join(dir, shardName(no)))
+			err = c.bundle(from, no, filepath.Join(dir, bundleName(no)))
 		}
 		if err != nil {
 			return err
@@ -148,20 +146,22 @@ func (c *copier) record(dir string, rec *StoreRecord) error {
 	if err != nil {
 		return err
 	}
-	for no := range Shards {
-		sh, err := from.load(no)
+	for no := range bundles {
+		b, err := from.load(no)
 		if err != nil {
 			return err
 		}
-		r.setShard(sh.sum())
+		for _, t := range b.sums() {
+			r.setShard(t)
+		}
 	}
 	r.sumShards()
 	return durable.WriteFile(c.fs, filepath.Join(dir, recordName), r.encode(), fileMode)
 }
 
-// shard copies what is new in one shard.
-func (c *copier) shard(from *Store, no int, dir string) error {
-	sh, err := from.load(no)
+// bundle copies what is new in one bundle.
+func (c *copier) bundle(from *Store, no int, dir string) error {
+	b, err := from.load(no)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (c *copier) shard(from *Store, no int, dir string) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	if len(sh.rows) == 0 && len(have) == 0 {
+	if len(b.rows) == 0 && len(have) == 0 {
 		return nil
 	}
 	if err != nil {
@@ -183,14 +183,14 @@ func (c *copier) shard(from *Store, no int, dir string) error {
 	}
 	var fresh []string
 	keep := map[string]bool{indexName: true}
-	for i := range sh.rows {
-		name := manifestName(mailboxHash(sh.rows[i].Name), sh.rows[i].serial)
+	for _, r := range b.rows {
+		name := manifestName(mailboxHash(r.Name), r.serial)
 		keep[name] = true
 		if there[name] {
 			c.result.Skipped++
 			continue
 		}
-		if err := c.manifest(filepath.Join(from.shardDir(no), name), filepath.Join(dir, name)); err != nil {
+		if err := c.manifest(filepath.Join(from.bundleDir(no), name), filepath.Join(dir, name)); err != nil {
 			return err
 		}
 		fresh = append(fresh, name)
@@ -198,7 +198,7 @@ func (c *copier) shard(from *Store, no int, dir string) error {
 	if err := c.settle(dir, fresh); err != nil {
 		return err
 	}
-	if err := c.index(dir, sh, len(fresh) > 0 || !there[indexName]); err != nil {
+	if err := c.index(dir, b, len(fresh) > 0 || !there[indexName]); err != nil {
 		return err
 	}
 	for _, n := range have {
@@ -276,25 +276,25 @@ func (c *copier) settle(dir string, names []string) error {
 	return durable.SyncDir(c.fs, dir)
 }
 
-// index writes the shard's index where it differs from the one in the copy.
-func (c *copier) index(dir string, sh *shard, changed bool) error {
+// index writes the bundle's index where it differs from the one in the copy.
+func (c *copier) index(dir string, b *bundle, changed bool) error {
 	path := filepath.Join(dir, indexName)
 	if !changed {
 		old, err := durable.ReadFile(c.fs, path, maxIndex)
 		if err == nil {
-			if have, err := decodeIndex(old, sh.no); err == nil && sameRows(have.rows, sh.rows) {
+			if have, err := decodeIndex(old, b.no); err == nil && sameRows(have.rows, b.rows) {
 				return nil
 			}
 		}
 	}
-	data := sh.encode()
+	data := b.encode()
 	c.result.Files++
 	c.result.Bytes += int64(len(data))
 	return durable.WriteFile(c.fs, path, data, fileMode)
 }
 
-func sameRows(a, b []row) bool {
-	return slices.EqualFunc(a, b, func(x, y row) bool {
+func sameRows(a, b []*row) bool {
+	return slices.EqualFunc(a, b, func(x, y *row) bool {
 		return x.Name == y.Name && x.serial == y.serial && x.Gone.Equal(y.Gone)
 	})
 }

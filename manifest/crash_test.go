@@ -91,12 +91,12 @@ func judge(d *durabletest.Disk, l *life) error {
 	}
 	found := map[string]uint64{}
 	for _, name := range []string{"anna", "bert", "cora", "dora"} {
-		sh, err := s.load(ShardOf(name))
+		b, err := s.load(bundleOf(ShardOf(name)))
 		if err != nil {
 			return err
 		}
-		for i := range sh.rows {
-			h := sh.rows[i].Head
+		for _, r := range b.rows {
+			h := r.Head
 			v, err := readVersion(s, h.Name)
 			if err != nil {
 				return err
@@ -298,7 +298,7 @@ func TestCopyCutAtEveryCall(t *testing.T) {
 			if v, err := versions(whole); err != nil || v != "2121" {
 				t.Fatal(v, err)
 			}
-			step := max(1, whole.Calls()/150)
+			step := max(1, whole.Calls()/100)
 			for n := 1; n <= whole.Calls(); n += step {
 				d := base.Kill()
 				d.Fail = func(i int, op, path string) error {

@@ -21,13 +21,13 @@ import (
 type Draft struct {
 	s      *Session
 	name   string
-	shard  int
+	bundle int
 	serial uint64
 	salt   uint64
 	body   *body
 	buf    *[]byte
 	spool  durable.File // larger drafts
-	row    row
+	row    *row
 	state  draftState
 }
 
@@ -48,13 +48,20 @@ var draftBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // Create starts the manifest of one mailbox.
 func (s *Session) Create(mailbox string) (*Draft, error) {
 	s.mu.Lock()
+	if s.err == nil && !s.marked {
+		s.mu.Unlock()
+		if err := s.mark(); err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+	}
 	if s.err != nil {
 		defer s.mu.Unlock()
 		return nil, s.err
 	}
 	s.counter++
 	serial := s.rec.session<<32 | uint64(s.counter)
-	d := &Draft{s: s, name: mailbox, shard: ShardOf(mailbox), serial: serial, salt: newSalt()}
+	d := &Draft{s: s, name: mailbox, bundle: bundleOf(ShardOf(mailbox)), serial: serial, salt: newSalt()}
 	s.mu.Unlock()
 	buf, ok := draftBuffers.Get().(*[]byte)
 	if !ok {
@@ -66,7 +73,7 @@ func (s *Session) Create(mailbox string) (*Draft, error) {
 	return d, nil
 }
 
-func (d *Draft) dir() string { return d.s.view.shardDir(d.shard) }
+func (d *Draft) dir() string { return d.s.view.bundleDir(d.bundle) }
 
 func (d *Draft) final() string {
 	return filepath.Join(d.dir(), manifestName(mailboxHash(d.name), d.serial))
@@ -94,7 +101,7 @@ func (d *Draft) take(b []byte) error {
 	return err
 }
 
-// openIn makes a file in the shard's directory, and the directory if need be.
+// openIn makes a file in the bundle's directory, and the directory if need be.
 func (d *Draft) openIn(path string, flag int) (durable.File, error) {
 	fsys := d.s.repo.fs
 	flag |= os.O_CREATE | os.O_TRUNC
@@ -166,7 +173,7 @@ func (d *Draft) seal(mb *Mailbox, x *Extra) error {
 	if err := d.body.finish(mb); err != nil {
 		return err
 	}
-	d.row = row{Head: headOf(mb, x, &d.body.sums), serial: d.serial}
+	d.row = &row{Head: headOf(mb, x, &d.body.sums), serial: d.serial, shard: ShardOf(d.name)}
 	d.row.Watch = append([]byte(nil), x.Watch...)
 	head := appendPreamble(make([]byte, 0, 1024), kindMailbox, Version, d.salt)
 	s := sealer{salt: d.salt}

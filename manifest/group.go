@@ -82,14 +82,13 @@ func (s *Session) flush() error {
 		return err
 	}
 	for _, d := range group {
-		sh, err := s.open(d.shard)
+		b, err := s.open(d.bundle)
 		if err != nil {
 			return err
 		}
 		s.mu.Lock()
-		old, had := sh.put(d.row)
-		if had {
-			sh.obsolete = append(sh.obsolete, filepath.Join(d.dir(), manifestName(mailboxHash(d.name), old.serial)))
+		if old := b.put(d.row); old != nil {
+			b.obsolete = append(b.obsolete, filepath.Join(d.dir(), manifestName(mailboxHash(d.name), old.serial)))
 		} else {
 			s.loaded++
 		}
@@ -110,42 +109,48 @@ func (s *Session) syncNames(dirs map[string]struct{}) error {
 	return nil
 }
 
-// open returns a shard for changing; flushing is held, and its rows are
-// changed under mu.
-func (s *Session) open(no int) (*shard, error) {
+// open returns a bundle for changing; flushing is held, and it is changed
+// under mu.
+func (s *Session) open(no int) (*bundle, error) {
 	s.mu.Lock()
-	sh := s.shards[no]
-	_, had := s.rec.shard(no)
+	b := s.bundles[no]
+	had := s.rec.holds(no)
 	s.mu.Unlock()
-	if sh != nil {
-		return sh, nil
+	if b != nil {
+		return b, nil
 	}
 	if had {
-		var err error
-		if sh, err = s.view.loadDisk(no); err != nil {
+		disk, err := s.view.loadDisk(no)
+		if err != nil {
 			return nil, err
 		}
+		b = disk
 	} else {
-		sh = &shard{no: no, alg: s.rec.Alg, generation: s.rec.Generation}
+		b = &bundle{no: no, alg: s.rec.Alg, generation: s.rec.Generation}
 	}
 	s.mu.Lock()
-	s.shards[no] = sh
-	s.loaded += len(sh.rows)
+	s.bundles[no] = b
+	s.loaded += len(b.rows)
 	s.mu.Unlock()
-	return sh, nil
+	return b, nil
 }
 
-// peek returns a copy of a shard that has changed, or nil.
-func (s *Session) peek(no int) *shard {
+// holds tells whether a bundle may have mailboxes.
+func (s *Session) holds(no int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sh := s.shards[no]
-	if sh == nil {
+	return s.bundles[no] != nil || s.rec.holds(no)
+}
+
+// peek returns a bundle that was loaded for changes as it is now, or nil.
+func (s *Session) peek(no int) *bundle {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.bundles[no]
+	if b == nil {
 		return nil
 	}
-	c := *sh
-	c.rows = append([]row(nil), sh.rows...)
-	return &c
+	return &bundle{no: no, generation: b.generation, alg: b.alg, rows: slices.Clone(b.rows)}
 }
 
 func (s *Session) writeIndexesAbove(limit int) error {
@@ -158,8 +163,8 @@ func (s *Session) writeIndexesAbove(limit int) error {
 	return s.writeIndexes()
 }
 
-// writeIndexes makes the indexes of changed shards durable and forgets the
-// shards. flushing is held. Manifests that are replaced by then are removed.
+// writeIndexes makes the indexes of changed bundles durable and forgets all
+// bundles. flushing is held. Manifests that are replaced by then are removed.
 //
 //	write index.tmp of each       (elsewhere than with syncfs: fsync)
 //	syncfs
@@ -169,29 +174,61 @@ func (s *Session) writeIndexesAbove(limit int) error {
 //	syncfs                        (elsewhere: fsync each directory, with a probe)
 func (s *Session) writeIndexes() error {
 	s.mu.Lock()
-	var list []*shard
-	for _, sh := range s.shards {
-		if sh.dirty {
-			list = append(list, sh)
+	all := slices.SortedFunc(maps.Values(s.bundles), func(a, b *bundle) int { return a.no - b.no })
+	s.mu.Unlock()
+	if len(all) == 0 {
+		return nil
+	}
+	var changed []*bundle
+	var obsolete []string
+	for _, b := range all {
+		if b.dirty {
+			changed = append(changed, b)
+		}
+		obsolete = append(obsolete, b.obsolete...)
+	}
+	if len(changed) > 0 {
+		if err := s.replaceIndexes(changed); err != nil {
+			return err
 		}
 	}
-	s.mu.Unlock()
-	slices.SortFunc(list, func(a, b *shard) int { return a.no - b.no })
-	if err := s.replaceIndexes(list); err != nil {
-		return err
-	}
 	s.mu.Lock()
-	for _, sh := range list {
-		s.rec.setShard(sh.sum())
+	for _, b := range all {
+		for _, t := range b.sums() {
+			s.rec.setShard(t)
+		}
 	}
-	clear(s.shards)
+	clear(s.bundles)
 	s.loaded = 0
 	s.mu.Unlock()
-	var obsolete []string
-	for _, sh := range list {
-		obsolete = append(obsolete, sh.obsolete...)
-	}
+	s.view.forget()
 	return s.remove(obsolete)
+}
+
+func (s *Session) replaceIndexes(list []*bundle) error {
+	if err := s.markHeld(); err != nil {
+		return err
+	}
+	dirs := map[string]struct{}{}
+	for _, b := range list {
+		dir := s.view.bundleDir(b.no)
+		if err := s.writeTemp(filepath.Join(dir, indexName+durable.TempSuffix), b.encode()); err != nil {
+			return err
+		}
+		dirs[dir] = struct{}{}
+	}
+	if s.batch {
+		if err := s.syncer.SyncFS(); err != nil {
+			return err
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		path := filepath.Join(dir, indexName)
+		if err := s.repo.fs.Rename(path+durable.TempSuffix, path); err != nil {
+			return err
+		}
+	}
+	return s.syncNames(dirs)
 }
 
 // remove takes files away that nothing names any more. It is made durable
@@ -206,32 +243,6 @@ func (s *Session) remove(files []string) error {
 			return err
 		}
 		dirs[filepath.Dir(f)] = struct{}{}
-	}
-	return s.syncNames(dirs)
-}
-
-func (s *Session) replaceIndexes(list []*shard) error {
-	if len(list) == 0 {
-		return nil
-	}
-	for _, sh := range list {
-		if err := s.writeTemp(filepath.Join(s.view.shardDir(sh.no), indexName+durable.TempSuffix), sh.encode()); err != nil {
-			return err
-		}
-	}
-	if s.batch {
-		if err := s.syncer.SyncFS(); err != nil {
-			return err
-		}
-	}
-	dirs := map[string]struct{}{}
-	for _, sh := range list {
-		dir := s.view.shardDir(sh.no)
-		path := filepath.Join(dir, indexName)
-		if err := s.repo.fs.Rename(path+durable.TempSuffix, path); err != nil {
-			return err
-		}
-		dirs[dir] = struct{}{}
 	}
 	return s.syncNames(dirs)
 }

@@ -29,10 +29,18 @@ type Head struct {
 type row struct {
 	Head
 	serial uint64 // in the manifest's file name: the session's number and a counter
+	shard  int
 }
 
 // session returns the number of the session that wrote the manifest.
 func (r *row) session() uint64 { return r.serial >> 32 }
+
+// head returns the Head while the look named open (0 for none) is not finished.
+func (r *row) head(open uint64) Head {
+	h := r.Head
+	h.Done = open != 0 && r.session() >= open
+	return h
+}
 
 func headOf(mb *Mailbox, x *Extra, s *sums) Head {
 	return Head{
@@ -87,8 +95,8 @@ func appendRow(b, raw []byte, r, prev *row) (packed, rawOut []byte) {
 	return b, appendRoots(raw, r.Content, r.State)
 }
 
-func (c *cursor) row(raw *cursor, prev *row, alg Alg) row {
-	var r row
+func (c *cursor) row(raw *cursor, prev *row, alg Alg) *row {
+	r := &row{}
 	if prev == nil {
 		prev = &row{}
 	}
@@ -116,5 +124,6 @@ func (c *cursor) row(raw *cursor, prev *row, alg Alg) row {
 	if r.Name == "" || len(r.Name) > MaxFolderName || len(r.Path) > MaxFolderName || raw.bad {
 		c.fail()
 	}
+	r.shard = ShardOf(r.Name)
 	return r
 }

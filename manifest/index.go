@@ -2,16 +2,16 @@ package manifest
 
 import (
 	"bytes"
-	"cmp"
 	"hash"
 	"slices"
 	"strings"
+	"time"
 )
 
 // IndexVersion is the version of shard index files.
 const IndexVersion = 1
 
-// maxIndex bounds an index file, in bytes and therefore in rows.
+// maxIndex bounds an index file, in bytes.
 const maxIndex = 1 << 30
 
 // shardSum is what is told of a shard as a whole.
@@ -24,38 +24,105 @@ type shardSum struct {
 	content, state Digest // zero where a mailbox is gone, or its content not known
 }
 
-// shard is an index in memory.
-type shard struct {
+// A bundle is 64 neighbouring shards: one directory and one index. Most stores
+// have fewer mailboxes than there are shards, and a directory and an index for
+// each shard would cost more than the manifests.
+const (
+	bundles    = 64
+	bundleSize = Shards / bundles
+)
+
+func bundleOf(shard int) int { return shard / bundleSize }
+
+func bundleName(no int) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{digits[no>>4&15], digits[no&15]})
+}
+
+// parseBundleName is the inverse of bundleName.
+func parseBundleName(name string) (no int, ok bool) {
+	for no := range bundles {
+		if bundleName(no) == name {
+			return no, true
+		}
+	}
+	return 0, false
+}
+
+// bundle is an index in memory. Its rows are never changed, only replaced.
+type bundle struct {
 	no         int
 	generation uint32
 	alg        Alg
-	rows       []row // sorted by name
+	rows       []*row // in the order of CompareMailboxes
 	dirty      bool
 	obsolete   []string // files to remove once the index is durable
 }
 
-func (s *shard) find(name string) (int, bool) {
-	return slices.BinarySearchFunc(s.rows, name, func(r row, name string) int { return strings.Compare(r.Name, name) })
+// find returns the place of a mailbox.
+func (b *bundle) find(shard int, name string) (int, bool) {
+	return slices.BinarySearchFunc(b.rows, name, func(r *row, name string) int {
+		if r.shard != shard {
+			return r.shard - shard
+		}
+		return strings.Compare(r.Name, name)
+	})
+}
+
+func (b *bundle) get(name string) *row {
+	if i, had := b.find(ShardOf(name), name); had {
+		return b.rows[i]
+	}
+	return nil
+}
+
+// ofShard returns the rows of one shard.
+func (b *bundle) ofShard(shard int) []*row {
+	i, _ := b.find(shard, "")
+	n := i
+	for n < len(b.rows) && b.rows[n].shard == shard {
+		n++
+	}
+	return b.rows[i:n:n]
 }
 
 // put replaces or adds a row, and returns the one that was there.
-func (s *shard) put(r row) (old row, had bool) {
-	i, had := s.find(r.Name)
+func (b *bundle) put(r *row) (old *row) {
+	i, had := b.find(r.shard, r.Name)
 	if had {
-		old, s.rows[i] = s.rows[i], r
+		old, b.rows[i] = b.rows[i], r
 	} else {
-		s.rows = slices.Insert(s.rows, i, r)
+		b.rows = slices.Insert(b.rows, i, r)
 	}
-	s.dirty = true
-	return old, had
+	b.dirty = true
+	return old
 }
 
-func (s *shard) sum() shardSum {
-	t := shardSum{shard: s.no, mailboxes: int64(len(s.rows))}
+// setGone replaces a row by one that is gone since t, or is there for a zero t.
+func (b *bundle) setGone(i int, t time.Time) {
+	r := *b.rows[i]
+	r.Gone = t
+	b.rows[i] = &r
+	b.dirty = true
+}
+
+// sums returns the sums of each of its shards.
+func (b *bundle) sums() []shardSum {
+	list := make([]shardSum, 0, bundleSize)
+	for no := b.no * bundleSize; no < (b.no+1)*bundleSize; no++ {
+		list = append(list, sumShard(b.alg, no, b.ofShard(no)))
+	}
+	return list
+}
+
+func sumShard(alg Alg, no int, rows []*row) shardSum {
+	t := shardSum{shard: no, mailboxes: int64(len(rows))}
+	if len(rows) == 0 {
+		return t
+	}
 	known := true
-	content, state := newRoot(s.alg, "shard content"), newRoot(s.alg, "shard state")
-	for i := range s.rows {
-		r := &s.rows[i]
+	content, state := newRoot(alg, "shard content"), newRoot(alg, "shard state")
+	for _, r := range rows {
 		if !r.Gone.IsZero() {
 			t.gone++
 			known = false
@@ -75,6 +142,11 @@ func (s *shard) sum() shardSum {
 		t.content, t.state = content.sum(), state.sum()
 	}
 	return t
+}
+
+// emptyShard returns the roots of a shard without mailboxes.
+func emptyShard(alg Alg) (content, state Digest) {
+	return newRoot(alg, "shard content").sum(), newRoot(alg, "shard state").sum()
 }
 
 // root is a digest over named digests: a shard's over its mailboxes, a
@@ -127,15 +199,15 @@ func (c *cursor) shardSum(raw *cursor, alg Alg) shardSum {
 }
 
 // encode makes the index file.
-func (s *shard) encode() []byte {
+func (b *bundle) encode() []byte {
 	salt := newSalt()
-	out := appendPreamble(make([]byte, 0, 512+192*len(s.rows)), kindIndex, IndexVersion, salt)
+	out := appendPreamble(make([]byte, 0, 512+192*len(b.rows)), kindIndex, IndexVersion, salt)
 	sealer := sealer{salt: salt}
-	t := s.sum()
-	packed, raw := appendString(nil, s.alg.String()), []byte(nil)
-	packed = appendUvarint(packed, uint64(s.generation))
-	packed, raw = appendShardSum(packed, raw, &t)
-	out = append(out, sealer.seal(blockHeader, 0, 0, packed, raw)...)
+	packed, raw := appendString(nil, b.alg.String()), []byte(nil)
+	packed = appendUvarint(packed, uint64(b.generation))
+	packed = appendUvarint(packed, uint64(b.no))
+	packed = appendUvarint(packed, uint64(len(b.rows)))
+	out = append(out, sealer.seal(blockHeader, 0, 0, packed, nil)...)
 	number, items := 0, 0
 	packed, raw = packed[:0], raw[:0]
 	flush := func() {
@@ -146,8 +218,7 @@ func (s *shard) encode() []byte {
 		packed, raw, items = packed[:0], raw[:0], 0
 	}
 	var prev *row
-	for i := range s.rows {
-		r := &s.rows[i]
+	for _, r := range b.rows {
 		if len(packed)+len(raw)+len(r.Name)+len(r.Path)+len(r.Watch)+400 > MaxBlock {
 			flush()
 			prev = nil
@@ -160,74 +231,77 @@ func (s *shard) encode() []byte {
 	return append(out, sealer.seal(blockEnd, 0, number+1, nil, nil)...)
 }
 
-// decodeIndex reads an index file; the shard is the one that it belongs to.
-func decodeIndex(data []byte, no int) (*shard, error) {
+// decodeIndex reads the index of bundle no.
+func decodeIndex(data []byte, no int) (*bundle, error) {
 	u, err := openSealed(bytes.NewReader(data), kindIndex, IndexVersion)
 	if err != nil {
 		return nil, err
 	}
-	b, err := u.next()
+	blk, err := u.next()
 	if err != nil {
 		return nil, err
 	}
-	if err := u.expect(b, blockHeader, 0); err != nil {
+	if err := u.expect(blk, blockHeader, 0); err != nil {
 		return nil, err
 	}
-	c, raw := cursor{b: b.data}, cursor{b: b.raw}
-	name := c.string(64)
-	alg, err := ParseAlg(name)
+	c := cursor{b: blk.data}
+	alg, err := ParseAlg(c.string(64))
 	if err != nil && !c.bad {
 		return nil, err
 	}
-	s := &shard{no: no, alg: alg, generation: c.uint32()}
-	told := c.shardSum(&raw, alg)
-	if !c.done() || !raw.done() || told.shard != no {
-		return nil, corrupt("head of index %03x", no)
-	}
-	// A row takes more than 20 bytes even compressed, whatever the head says.
-	if told.mailboxes >= 0 && told.mailboxes < int64(len(data)) {
-		s.rows = make([]row, 0, min(told.mailboxes, 4096))
+	b := &bundle{no: no, alg: alg, generation: c.uint32()}
+	told, count := c.length(bundles-1), c.uvarint()
+	if !c.done() || len(blk.raw) > 0 || told != no {
+		return nil, corrupt("head of index %02x", no)
 	}
 	for n := 0; ; n++ {
-		b, err := u.next()
+		blk, err := u.next()
 		if err != nil {
 			return nil, err
 		}
-		if b.typ == blockEnd {
-			if err := u.end(b); err != nil {
+		if blk.typ == blockEnd {
+			if err := u.end(blk); err != nil {
 				return nil, err
 			}
 			break
 		}
-		if err := u.expect(b, blockRows, n); err != nil {
+		if err := u.expect(blk, blockRows, n); err != nil {
 			return nil, err
 		}
-		if err := s.decodeRows(b); err != nil {
+		if err := b.decodeRows(blk); err != nil {
 			return nil, err
 		}
 	}
-	if s.sum() != told {
-		return nil, corrupt("index %03x tells of other mailboxes", no)
+	if uint64(len(b.rows)) != count {
+		return nil, corrupt("index %02x counts %d mailboxes, has %d", no, count, len(b.rows))
 	}
-	return s, nil
+	return b, nil
 }
 
-func (s *shard) decodeRows(b block) error {
-	c, raw := cursor{b: b.data}, cursor{b: b.raw}
+func (b *bundle) decodeRows(blk block) error {
+	c, raw := cursor{b: blk.data}, cursor{b: blk.raw}
 	var prev *row
-	for range b.items {
-		r := c.row(&raw, prev, s.alg)
+	for range blk.items {
+		r := c.row(&raw, prev, b.alg)
 		if c.bad {
-			return corrupt("row of index %03x", s.no)
+			return corrupt("row of index %02x", b.no)
 		}
-		if n := len(s.rows); n > 0 && cmp.Compare(s.rows[n-1].Name, r.Name) >= 0 || ShardOf(r.Name) != s.no {
-			return corrupt("rows of index %03x out of order", s.no)
+		if bundleOf(r.shard) != b.no || len(b.rows) > 0 && compareRows(b.rows[len(b.rows)-1], r) >= 0 {
+			return corrupt("rows of index %02x out of order", b.no)
 		}
-		s.rows = append(s.rows, r)
-		prev = &s.rows[len(s.rows)-1]
+		b.rows = append(b.rows, r)
+		prev = r
 	}
 	if !c.done() || !raw.done() {
-		return corrupt("rows of index %03x", s.no)
+		return corrupt("rows of index %02x", b.no)
 	}
 	return nil
+}
+
+// compareRows is CompareMailboxes.
+func compareRows(a, b *row) int {
+	if a.shard != b.shard {
+		return a.shard - b.shard
+	}
+	return strings.Compare(a.Name, b.Name)
 }

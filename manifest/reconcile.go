@@ -12,22 +12,22 @@ import (
 	"mailsync/manifest/durable"
 )
 
-// reconciled is a shard as its directory tells it.
+// reconciled is a bundle as its directory tells it.
 type reconciled struct {
-	shard    *shard
+	bundle   *bundle
 	leftover []string // temporary and replaced files
 	broken   []string // newest manifests that cannot be used
 }
 
-// reconcile brings an index (nil where there is none) up to the manifests that
+// reconcile brings the index of a bundle (nil where there is none) up to the manifests that
 // lie in its directory. Manifests are never changed after they have got their
 // names, and a name tells the mailbox and, by its serial number, which of two
 // is newer: a directory listing shows what an interrupted session has added,
 // and only that is opened.
-func reconcile(fsys durable.FS, dir string, no int, index *shard, rec *StoreRecord) (*reconciled, error) {
-	out := &reconciled{shard: &shard{no: no, alg: rec.Alg, generation: rec.Generation}}
+func reconcile(fsys durable.FS, dir string, no int, index *bundle, rec *StoreRecord) (*reconciled, error) {
+	out := &reconciled{bundle: &bundle{no: no, alg: rec.Alg, generation: rec.Generation}}
 	if index != nil {
-		out.shard.rows = slices.Clone(index.rows)
+		out.bundle.rows = slices.Clone(index.rows)
 	}
 	names, err := fsys.Names(dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -36,9 +36,9 @@ func reconcile(fsys durable.FS, dir string, no int, index *shard, rec *StoreReco
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[string]uint64, len(out.shard.rows))
-	for i := range out.shard.rows {
-		known[mailboxHash(out.shard.rows[i].Name)] = out.shard.rows[i].serial
+	known := make(map[string]uint64, len(out.bundle.rows))
+	for _, r := range out.bundle.rows {
+		known[mailboxHash(r.Name)] = r.serial
 	}
 	// Names are sorted, so those of one mailbox are neighbours, oldest first.
 	for i := 0; i < len(names); {
@@ -76,7 +76,7 @@ func (out *reconciled) choose(fsys durable.FS, dir string, files []string, known
 			continue
 		}
 		r, err := readRow(fsys, filepath.Join(dir, name))
-		if err == nil && (mailboxHash(r.Name) != hash || ShardOf(r.Name) != out.shard.no) {
+		if err == nil && (mailboxHash(r.Name) != hash || bundleOf(r.shard) != out.bundle.no) {
 			err = corrupt("manifest of another mailbox")
 		}
 		if errors.Is(err, ErrCorrupt) {
@@ -90,35 +90,35 @@ func (out *reconciled) choose(fsys durable.FS, dir string, files []string, known
 			return err
 		}
 		r.serial = serial
-		out.shard.put(r)
+		out.bundle.put(r)
 		chosen = true
 	}
 	return nil
 }
 
 // readRow makes the row of a manifest by reading all of it.
-func readRow(fsys durable.FS, path string) (row, error) {
+func readRow(fsys durable.FS, path string) (*row, error) {
 	f, err := fsys.Open(path, os.O_RDONLY, 0)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	r, err := rowOf(f)
 	if err != nil {
-		return row{}, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
 }
 
-func rowOf(f io.Reader) (row, error) {
+func rowOf(f io.Reader) (*row, error) {
 	rd, err := NewReader(f)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	for _, err := range rd.Absences() {
 		if err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
-	return row{Head: headOf(rd.mb, rd.extra, &rd.sums)}, nil
+	return &row{Head: headOf(rd.mb, rd.extra, &rd.sums), shard: ShardOf(rd.mb.Name)}, nil
 }

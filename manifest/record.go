@@ -124,6 +124,12 @@ func (r *StoreRecord) shard(no int) (shardSum, bool) {
 	return r.shards[i], true
 }
 
+// holds tells whether a bundle has mailboxes.
+func (r *StoreRecord) holds(bundle int) bool {
+	i, _ := slices.BinarySearchFunc(r.shards, bundle*bundleSize, func(s shardSum, no int) int { return s.shard - no })
+	return i < len(r.shards) && bundleOf(r.shards[i].shard) == bundle
+}
+
 func appendLook(b []byte, l *Look) []byte {
 	b = appendUvarint(b, l.ID)
 	b = appendTime(b, l.Began)

@@ -103,18 +103,13 @@ func (r *Repo) storeDir(key string) string { return filepath.Join(r.dir, storesD
 
 func generationName(g uint32) string { return fmt.Sprintf("g%d", g) }
 
-func shardName(no int) string {
-	const digits = "0123456789abcdef"
-	return string([]byte{digits[no>>8&15], digits[no>>4&15], digits[no&15]})
-}
-
 // mailboxHash is the part of a manifest's file name that tells the mailbox.
 func mailboxHash(name string) string {
 	sum := blake3.Sum256([]byte(name))
 	return hex.EncodeToString(sum[:16])
 }
 
-// manifestName returns the file name of a manifest in its shard's directory.
+// manifestName returns the file name of a manifest in its bundle's directory.
 func manifestName(hash string, serial uint64) string {
 	const digits = "0123456789abcdef"
 	var b [32 + 1 + 16]byte

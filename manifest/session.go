@@ -57,8 +57,9 @@ type Session struct {
 	counter  uint32
 	group    []*Draft // sealed and handed over, not durable yet
 	drafts   map[*Draft]struct{}
-	shards   map[int]*shard // changed since their index was written
-	loaded   int            // rows in shards
+	marked   bool            // the record on disk says that a session is at work
+	bundles  map[int]*bundle // loaded for changes, since indexes were last written
+	loaded   int             // rows in bundles
 	seen     [Shards][]uint64
 	unknown  [Shards][]uint64
 	err      error
@@ -84,7 +85,7 @@ func (r *Repo) Begin(id Identity, o SessionOptions) (*Session, error) {
 	key := StoreKey(id.Name, id.Path)
 	s := &Session{
 		repo: r, dir: r.storeDir(key), opt: o,
-		drafts: map[*Draft]struct{}{}, shards: map[int]*shard{},
+		drafts: map[*Draft]struct{}{}, bundles: map[int]*bundle{},
 	}
 	if err := s.begin(key, id); err != nil {
 		s.unlock()
@@ -93,8 +94,8 @@ func (r *Repo) Begin(id Identity, o SessionOptions) (*Session, error) {
 	return s, nil
 }
 
-// begin: lock, read, decide, clean up after a killed session, then say in the
-// store's record that a session is at work before it writes anything.
+// begin: lock, read, decide, clean up after a killed session. The store's
+// record says that a session is at work before it writes anything: see mark.
 func (s *Session) begin(key string, id Identity) error {
 	fsys := s.repo.fs
 	if err := durable.MkdirAll(fsys, s.dir, dirMode); err != nil {
@@ -131,17 +132,48 @@ func (s *Session) begin(key string, id Identity) error {
 	}
 	s.view = &Store{repo: s.repo, dir: s.dir, rec: s.rec, session: s}
 	if old != nil && old.Dirty && old.Generation == s.rec.Generation {
+		s.marked = true // by the session that was killed
 		if err := s.recover(gen); err != nil {
 			return err
 		}
+		s.marked = false
 	}
 	s.rec.session++
-	s.rec.Dirty = true
+	s.rec.Dirty = false
 	if s.rec.Open.ID == 0 {
 		s.rec.Open = Look{ID: s.rec.session, Began: s.opt.Now().UTC(), BootID: id.BootID, Policy: s.opt.Policy}
 	}
 	s.view.rec = s.rec
-	return s.writeRecord()
+	if old == nil || s.opt.Adopt {
+		return s.mark()
+	}
+	return nil
+}
+
+// mark says in the store's record that a session is at work, before the first
+// file of the session is made. A look that finds nothing new never comes here.
+func (s *Session) mark() error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	return s.markHeld()
+}
+
+// markHeld is mark where flushing is held.
+func (s *Session) markHeld() error {
+	s.mu.Lock()
+	marked := s.marked
+	s.rec.Dirty = s.rec.Dirty || !marked
+	s.mu.Unlock()
+	if marked {
+		return nil
+	}
+	if err := s.writeRecord(); err != nil {
+		return s.fail(err)
+	}
+	s.mu.Lock()
+	s.marked = true
+	s.mu.Unlock()
+	return nil
 }
 
 // removeTemps removes what a killed session has left in a directory.
@@ -213,8 +245,8 @@ func (s *Session) recover(gen string) error {
 	}
 	var leftover []string
 	for _, name := range names {
-		var no int
-		if _, err := fmt.Sscanf(name, "%03x", &no); err != nil || no >= Shards || shardName(no) != name {
+		no, ok := parseBundleName(name)
+		if !ok {
 			continue
 		}
 		dir := filepath.Join(gen, name)
@@ -227,19 +259,15 @@ func (s *Session) recover(gen string) error {
 			return err
 		}
 		if index == nil {
-			got.shard.dirty = true
+			got.bundle.dirty = true
 		}
-		if got.shard.dirty {
-			s.shards[no] = got.shard
-			s.loaded += len(got.shard.rows)
-			if err := s.writeIndexesAbove(maxLoaded); err != nil {
-				return err
-			}
-		} else {
-			s.rec.setShard(got.shard.sum())
-		}
+		s.bundles[no] = got.bundle
+		s.loaded += len(got.bundle.rows)
 		for _, f := range got.leftover {
 			leftover = append(leftover, filepath.Join(dir, f))
+		}
+		if err := s.writeIndexesAbove(maxLoaded); err != nil {
+			return err
 		}
 	}
 	if err := s.writeIndexes(); err != nil {
@@ -302,7 +330,7 @@ func nameKey(mailbox string) (no int, key uint64) {
 	return int(binary.BigEndian.Uint16(sum[:2]) >> 4), binary.BigEndian.Uint64(sum[2:])
 }
 
-func (s *Session) mark(set *[Shards][]uint64, mailbox string) error {
+func (s *Session) visit(set *[Shards][]uint64, mailbox string) error {
 	no, key := nameKey(mailbox)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -315,11 +343,11 @@ func (s *Session) mark(set *[Shards][]uint64, mailbox string) error {
 
 // Keep says that a mailbox is as recorded. Nothing is written for it; after an
 // interruption a mailbox that was only kept is looked at again.
-func (s *Session) Keep(mailbox string) error { return s.mark(&s.seen, mailbox) }
+func (s *Session) Keep(mailbox string) error { return s.visit(&s.seen, mailbox) }
 
 // Unknown says that a mailbox could not be looked at: its record stays as it
 // is, and it is not gone.
-func (s *Session) Unknown(mailbox string) error { return s.mark(&s.unknown, mailbox) }
+func (s *Session) Unknown(mailbox string) error { return s.visit(&s.unknown, mailbox) }
 
 // Gone says that a mailbox is proven gone. Its manifest is kept, and its Head
 // says since when.
@@ -329,19 +357,19 @@ func (s *Session) Gone(mailbox string) error {
 	if err := s.failed(); err != nil {
 		return err
 	}
-	sh, err := s.open(ShardOf(mailbox))
+	shard := ShardOf(mailbox)
+	b, err := s.open(bundleOf(shard))
 	if err != nil {
 		return s.fail(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, had := sh.find(mailbox)
+	i, had := b.find(shard, mailbox)
 	if !had {
 		return fmt.Errorf("mailbox %s: %w", quote(mailbox), ErrNoMailbox)
 	}
-	if sh.rows[i].Gone.IsZero() {
-		sh.rows[i].Gone = s.opt.Now().UTC()
-		sh.dirty = true
+	if b.rows[i].Gone.IsZero() {
+		b.setGone(i, s.opt.Now().UTC())
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ type Store struct {
 	session *Session // whose changes are seen; nil outside of a session
 
 	mu   sync.Mutex
-	last *shard // that was loaded: neighbours in the order of streams lie in one
+	last *bundle // that was loaded: neighbours in the order of streams lie in one
 }
 
 // Record returns the store's own record as it was when the store was opened.
@@ -68,70 +68,79 @@ func (s *Store) At(generation uint32) (*Store, error) {
 	return &Store{repo: s.repo, dir: s.dir, rec: *rec}, nil
 }
 
-func (s *Store) shardDir(no int) string {
-	return filepath.Join(s.dir, generationName(s.rec.Generation), shardName(no))
+func (s *Store) generationDir() string {
+	return filepath.Join(s.dir, generationName(s.rec.Generation))
 }
 
-// load returns a shard as it is now. The caller must not change it.
-func (s *Store) load(no int) (*shard, error) {
+func (s *Store) bundleDir(no int) string { return filepath.Join(s.generationDir(), bundleName(no)) }
+
+// holds tells whether a bundle may have mailboxes, as far as that is known
+// without a look at the disk.
+func (s *Store) holds(no int) bool {
 	if s.session != nil {
-		if sh := s.session.peek(no); sh != nil {
-			return sh, nil
-		}
-	} else {
-		if _, had := s.rec.shard(no); !had && !s.rec.Dirty {
-			return &shard{no: no, alg: s.rec.Alg, generation: s.rec.Generation}, nil
-		}
-		s.mu.Lock()
-		last := s.last
-		s.mu.Unlock()
-		if last != nil && last.no == no {
-			return last, nil
+		return s.session.holds(no)
+	}
+	return s.rec.Dirty || s.rec.holds(no)
+}
+
+// load returns a bundle as it is now. The caller must not change it.
+func (s *Store) load(no int) (*bundle, error) {
+	if !s.holds(no) {
+		return &bundle{no: no, alg: s.rec.Alg, generation: s.rec.Generation}, nil
+	}
+	if s.session != nil {
+		if b := s.session.peek(no); b != nil {
+			return b, nil
 		}
 	}
-	sh, err := s.loadDisk(no)
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last != nil && last.no == no {
+		return last, nil
+	}
+	b, err := s.loadDisk(no)
 	if err != nil {
 		return nil, err
 	}
-	if s.session == nil {
-		s.mu.Lock()
-		s.last = sh
-		s.mu.Unlock()
-	}
-	return sh, nil
+	s.mu.Lock()
+	s.last = b
+	s.mu.Unlock()
+	return b, nil
 }
 
-// loadDisk reads a shard's index. Where it cannot be used, or a session is or
+// loadDisk reads a bundle's index. Where it cannot be used, or a session is or
 // was at work, the manifests themselves tell what is newer.
-func (s *Store) loadDisk(no int) (*shard, error) {
-	sh, err := s.readIndex(no)
+func (s *Store) loadDisk(no int) (*bundle, error) {
+	b, err := s.readIndex(no)
 	switch {
 	case err == nil && (!s.rec.Dirty || s.session != nil):
-		return sh, nil
+		return b, nil
 	case err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, ErrCorrupt):
 		return nil, err
 	}
-	rebuilt, err := reconcile(s.repo.fs, s.shardDir(no), no, sh, &s.rec)
+	rebuilt, err := reconcile(s.repo.fs, s.bundleDir(no), no, b, &s.rec)
 	if err != nil {
 		return nil, err
 	}
-	return rebuilt.shard, nil
+	return rebuilt.bundle, nil
 }
 
-func (s *Store) readIndex(no int) (*shard, error) {
-	path := filepath.Join(s.shardDir(no), indexName)
+func (s *Store) readIndex(no int) (*bundle, error) {
+	path := filepath.Join(s.bundleDir(no), indexName)
 	data, err := durable.ReadFile(s.repo.fs, path, maxIndex)
 	if err != nil {
 		return nil, err
 	}
-	sh, err := decodeIndex(data, no)
+	b, err := decodeIndex(data, no)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return sh, nil
+	return b, nil
 }
 
-// forget drops what is cached, after a file was not where the index said.
+// forget drops what is cached, after a file was not where the index said, or
+// a session has written an index.
 func (s *Store) forget() {
 	s.mu.Lock()
 	s.last = nil
@@ -142,9 +151,19 @@ func (s *Store) forget() {
 // manifest is opened, except where an index is missing or torn.
 func (s *Store) Heads(ctx context.Context) iter.Seq2[Head, error] {
 	return func(yield func(Head, error) bool) {
-		for no := range Shards {
-			for h, err := range s.ShardHeads(ctx, no) {
-				if !yield(h, err) || err != nil {
+		open := s.Record().Open.ID
+		for no := range bundles {
+			if ctx.Err() != nil {
+				yield(Head{}, context.Cause(ctx))
+				return
+			}
+			b, err := s.load(no)
+			if err != nil {
+				yield(Head{}, err)
+				return
+			}
+			for _, r := range b.rows {
+				if !yield(r.head(open), nil) {
 					return
 				}
 			}
@@ -153,22 +172,20 @@ func (s *Store) Heads(ctx context.Context) iter.Seq2[Head, error] {
 }
 
 // ShardHeads yields the mailboxes of one shard, sorted by name.
-func (s *Store) ShardHeads(ctx context.Context, no int) iter.Seq2[Head, error] {
+func (s *Store) ShardHeads(ctx context.Context, shard int) iter.Seq2[Head, error] {
 	return func(yield func(Head, error) bool) {
 		if ctx.Err() != nil {
 			yield(Head{}, context.Cause(ctx))
 			return
 		}
-		sh, err := s.load(no)
+		b, err := s.load(bundleOf(shard))
 		if err != nil {
 			yield(Head{}, err)
 			return
 		}
 		open := s.Record().Open.ID
-		for i := range sh.rows {
-			h := sh.rows[i].Head
-			h.Done = open != 0 && sh.rows[i].session() >= open
-			if !yield(h, nil) {
+		for _, r := range b.ofShard(shard) {
+			if !yield(r.head(open), nil) {
 				return
 			}
 		}
@@ -178,39 +195,41 @@ func (s *Store) ShardHeads(ctx context.Context, no int) iter.Seq2[Head, error] {
 // ShardRoots returns the roots of one shard, from the store's record alone
 // where no session is at work. They are zero where a mailbox of the shard is
 // gone, damaged or unread; else equal roots mean equal mailboxes.
-func (s *Store) ShardRoots(no int) (content, state Digest, err error) {
-	if t, had := s.rec.shard(no); had && !s.rec.Dirty && s.session == nil {
+func (s *Store) ShardRoots(shard int) (content, state Digest, err error) {
+	if s.rec.Dirty || s.session != nil {
+		b, err := s.load(bundleOf(shard))
+		if err != nil {
+			return Digest{}, Digest{}, err
+		}
+		if rows := b.ofShard(shard); len(rows) > 0 {
+			t := sumShard(b.alg, shard, rows)
+			return t.content, t.state, nil
+		}
+	} else if t, had := s.rec.shard(shard); had {
 		return t.content, t.state, nil
 	}
-	sh, err := s.load(no)
-	if err != nil {
-		return Digest{}, Digest{}, err
-	}
-	t := sh.sum()
-	return t.content, t.state, nil
+	content, state = emptyShard(s.rec.Alg)
+	return content, state, nil
 }
 
 // Head returns what is recorded of one mailbox; ErrNoMailbox.
 func (s *Store) Head(mailbox string) (Head, error) {
 	r, err := s.row(mailbox)
-	return r.Head, err
+	if err != nil {
+		return Head{}, err
+	}
+	return r.head(s.Record().Open.ID), nil
 }
 
-func (s *Store) row(mailbox string) (row, error) {
-	no := ShardOf(mailbox)
-	sh, err := s.load(no)
+func (s *Store) row(mailbox string) (*row, error) {
+	b, err := s.load(bundleOf(ShardOf(mailbox)))
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
-	i, had := sh.find(mailbox)
-	if !had {
-		return row{}, fmt.Errorf("mailbox %s: %w", quote(mailbox), ErrNoMailbox)
+	if r := b.get(mailbox); r != nil {
+		return r, nil
 	}
-	r := sh.rows[i]
-	if open := s.Record().Open.ID; open != 0 {
-		r.Done = r.session() >= open
-	}
-	return r, nil
+	return nil, fmt.Errorf("mailbox %s: %w", quote(mailbox), ErrNoMailbox)
 }
 
 // Opened is a manifest that is open.
@@ -232,7 +251,7 @@ func (s *Store) OpenMailbox(mailbox string) (*Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		path := filepath.Join(s.shardDir(ShardOf(mailbox)), manifestName(mailboxHash(mailbox), r.serial))
+		path := filepath.Join(s.bundleDir(bundleOf(r.shard)), manifestName(mailboxHash(mailbox), r.serial))
 		f, err := s.repo.fs.Open(path, os.O_RDONLY, 0)
 		if errors.Is(err, os.ErrNotExist) {
 			if try < 3 {
