@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mailsync/cmd/internal/sample"
+)
+
+// restoreSizes are what the restore suite moves.
+func (b *bench) restoreSizes() (messages, slow int) {
+	if b.quick {
+		return 4000, 400
+	}
+	return 20000, 2000
+}
+
+func (b *bench) restore() error {
+	n, slow := b.restoreSizes()
+	source := b.path(fmt.Sprintf("restore-source-%d", n))
+	e := sample.New(sample.Options{Seed: 3, Mailboxes: 50, PerMailbox: n / 50, Size: 10000, Spread: -1})
+	if err := b.generate(e, source); err != nil {
+		return err
+	}
+	part := b.path(fmt.Sprintf("restore-source-%d", slow))
+	if err := b.generate(sample.New(sample.Options{Seed: 3, Mailboxes: 50, PerMailbox: slow / 50, Size: 10000, Spread: -1}), part); err != nil {
+		return err
+	}
+	var skipped error
+	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
+		err := b.restoreOn(fs, source, part, n, slow)
+		if errors.Is(err, errSkipped) {
+			skipped = err
+			fmt.Println(err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", fs, err)
+		}
+		skipped = nil
+	}
+	return skipped
+}
+
+func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
+	v, err := b.volume(fs, 9<<30)
+	if v != nil {
+		defer v.close()
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n### %s, %d messages of 10 kB into 50 empty mailboxes with 5 folders each\n\n", fs, n)
+	state := b.path("state-restore-" + fs)
+	if err := b.recorded(state, source); err != nil {
+		return err
+	}
+	// Every run has a directory of its own: removing files makes the next runs dearer.
+	count := 0
+	target := ""
+	next := func(int) error {
+		count++
+		target = filepath.Join(v.mnt, fmt.Sprintf("t%03d", count))
+		if err := os.MkdirAll(target, 0o755); err != nil {
+			return err
+		}
+		// the path that the commands are given leads to it
+		link := b.path("target-" + fs)
+		_ = os.Remove(link)
+		return os.Symlink(target, link)
+	}
+	at := b.path("target-"+fs) + "/."
+	mine := func(int) error {
+		if err := next(0); err != nil {
+			return err
+		}
+		return nil
+	}
+	check := func(want int) func(int, *measured) error {
+		return func(int, *measured) error {
+			got := countMessages(target)
+			if got != want {
+				return fmt.Errorf("%d messages arrived, want %d", got, want)
+			}
+			return nil
+		}
+	}
+	jobs := peers([]job{
+		{name: "mailsync restore", subject: true, units: float64(n), before: mine, after: check(n), line: []string{b.bin + " restore $(readlink " + b.path("target-"+fs) + ") --from " + source + " --yes --quiet --progress never --state " + state}},
+		{name: "limit: the same system calls bare, 2 goroutines, batches of 512", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "512", source, at)},
+		{name: "limit: the same bare, batches of 1,024", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "1024", source, at)},
+		{name: "unsafe ceiling: write, syncfs, rename, syncfs", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "unsafe", "-g", "2", "-batch", "512", source, at)},
+		{name: "fsync of file and directory each, 1 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "1", part, at)},
+		{name: "fsync of file and directory each, 8 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "8", part, at)},
+		{name: "rsync -a --fsync", units: float64(slow), before: next, after: check(slow), line: []string{"rsync -a --fsync " + part + "/ " + at + "/"}},
+	}, map[string]string{"rsync -a --fsync": "rsync"})
+	if have("doveadm") {
+		d, err := newDovecot(b, b.path("dv-"+fs), v.mnt)
+		if err != nil {
+			return err
+		}
+		jobs = append(jobs, job{
+			name: "doveadm backup", units: float64(slow), before: next, after: check(slow),
+			line: []string{d.backupCommand(part, b.path("target-"+fs))}, only: 2,
+		})
+	} else {
+		fmt.Println("left out, not installed: doveadm backup")
+	}
+	_, err = b.measure("restore-"+fs, jobs, false)
+	return err
+}
+
+// countMessages counts the files of cur and new.
+func countMessages(root string) int {
+	n := 0
+	_ = filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if sub := filepath.Base(filepath.Dir(path)); d.Type().IsRegular() && (sub == "cur" || sub == "new") {
+			n++
+		}
+		return nil
+	})
+	return n
+}
