@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"sort"
 )
 
 // GUID128 is the form in which Dovecot's index log names messages.
@@ -395,52 +393,4 @@ func (l *IndexLog) Expunges() (requested, noticed int64) {
 		}
 	}
 	return requested, noticed
-}
-
-// uidRanges is a set of UIDs that takes memory by ranges.
-type uidRanges struct {
-	r     []uidRange
-	clean bool // sorted, without overlaps
-}
-
-type uidRange struct{ from, to uint32 }
-
-func (u *uidRanges) add(from, to uint32) {
-	if n := len(u.r); n > 0 && from >= u.r[n-1].from && from-1 <= u.r[n-1].to {
-		u.r[n-1].to = max(u.r[n-1].to, to)
-		return
-	}
-	u.r = append(u.r, uidRange{from, to})
-	u.clean = false
-}
-
-func (u *uidRanges) sorted() []uidRange {
-	if u.clean {
-		return u.r
-	}
-	slices.SortFunc(u.r, func(a, b uidRange) int {
-		if a.from < b.from {
-			return -1
-		}
-		if a.from > b.from {
-			return 1
-		}
-		return 0
-	})
-	out := u.r[:0]
-	for _, r := range u.r {
-		if n := len(out); n > 0 && uint64(r.from) <= uint64(out[n-1].to)+1 {
-			out[n-1].to = max(out[n-1].to, r.to)
-			continue
-		}
-		out = append(out, r)
-	}
-	u.r, u.clean = out, true
-	return out
-}
-
-func (u *uidRanges) has(uid uint32) bool {
-	r := u.sorted()
-	i := sort.Search(len(r), func(i int) bool { return r[i].to >= uid })
-	return i < len(r) && r[i].from <= uid
 }

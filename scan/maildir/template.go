@@ -283,7 +283,7 @@ func (t *Template) Expand(address, home string) (string, error) {
 		}
 	}
 	s := strings.TrimSuffix(b.String(), "/")
-	if path.Clean(s) != s || s == ".." || strings.HasPrefix(s, "../") || !t.home && s[0] == '/' {
+	if path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") || !t.home && s[0] == '/' {
 		return "", fmt.Errorf("%w: %q makes an empty, '.' or '..' component", ErrTemplate, address)
 	}
 	return s, nil

@@ -104,6 +104,11 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("%q: %q %v", address, p, err)
 		}
 	}
+	if one, err := ParseTemplate("%n"); err != nil {
+		t.Error(err)
+	} else if p, err := one.Expand(".", ""); !errors.Is(err, ErrTemplate) {
+		t.Errorf("%q %v", p, err)
+	}
 	for path, ok := range map[string]bool{"example.org/a/Maildir": true, "example.org/a/maildir": false, "example.org/a": false, "../a/Maildir": false, "example.org/a@b/Maildir": false, "example.org//Maildir": false} {
 		if _, got := tm.Match(path); got != ok {
 			t.Errorf("%q: %v", path, got)

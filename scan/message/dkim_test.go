@@ -115,4 +115,3 @@ func FuzzLeaves(f *testing.F) {
 		}
 	})
 }
-

@@ -168,8 +168,11 @@ func TestTiers(t *testing.T) {
 			name string
 			a, b manifest.Digest
 		}{
-			{"A", want.Exact, got.Exact}, {"B", want.Delivery, got.Delivery}, {"C", want.Body, got.Body},
-			{"D", want.ID, got.ID}, {"E", want.NoID, got.NoID},
+			{"A", want.Exact, got.Exact},
+			{"B", want.Delivery, got.Delivery},
+			{"C", want.Body, got.Body},
+			{"D", want.ID, got.ID},
+			{"E", want.NoID, got.NoID},
 		} {
 			if tier.a == tier.b {
 				same += tier.name
@@ -313,9 +316,18 @@ func TestRelaxedBodies(t *testing.T) {
 		return x.sum()
 	}
 	for _, tc := range [][2]string{
-		{"", "\n\n\r\n"}, {"", " \t\n"}, {"a", "a\n"}, {"a\n\nb", "a \r\n\r\nb\r\n\r\n"}, {"a b", "a \t b"},
-		{" a", "\t a"}, {"From x", ">>>From x"}, {"\nFrom x", "\n>From  x"}, {"> From x", ">  From x"},
-		{">Fromage", ">Fromage"}, {"a\rb", "a\rb\r\r\n"}, {"From", ">From \n"},
+		{"", "\n\n\r\n"},
+		{"", " \t\n"},
+		{"a", "a\n"},
+		{"a\n\nb", "a \r\n\r\nb\r\n\r\n"},
+		{"a b", "a \t b"},
+		{" a", "\t a"},
+		{"From x", ">>>From x"},
+		{"\nFrom x", "\n>From  x"},
+		{"> From x", ">  From x"},
+		{">Fromage", ">Fromage"},
+		{"a\rb", "a\rb\r\r\n"},
+		{"From", ">From \n"},
 	} {
 		if sum(tc[0]) != sum(tc[1]) {
 			t.Errorf("%q and %q differ", tc[0], tc[1])
