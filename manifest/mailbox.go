@@ -57,10 +57,11 @@ type Mailbox struct {
 	Ended         time.Time // when it ended; zero while a scan runs
 	Alg           Alg       // of every digest of its entries
 
-	// Sums over the entries; filled by the Writer and checked by the Reader.
+	// Sums over the entries; filled by the Writer. The Reader checks the
+	// numbers as entries pass; Store.Check recomputes the roots too.
 	Messages, Bytes int64
-	Content         Digest // content root: multiset of (folder, content digest); zero when an entry is Unread
-	State           Digest // state root: adds names, flags, keywords, dates, UIDs, UIDVALIDITY, folders, subscriptions
+	Content         Digest // content root: multiset of (folder, content digest); zero when an entry is Unread or Damaged
+	State           Digest // state root: adds names, flags, keywords, dates, UIDs, UIDVALIDITY, folders, subscriptions; zero when Content is
 }
 
 // Folder returns the folder of that name, or nil.
