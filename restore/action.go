@@ -48,6 +48,8 @@ const (
 	WhyUnknown   Why = "unknown_mailbox" // the userdb does not know the mailbox, and nobody named it: settled
 	WhyUnseen    Why = "cannot_look"     // a side could not be looked at: the run is partial
 	WhyLayout    Why = "layout"          // the target's layout cannot hold it: open
+	WhyFlags     Why = "flags_differ"    // no record shows which side has changed them: reported
+	WhyGone      Why = "gone"            // undo: what the run did is not there any more: settled
 )
 
 // Ground is the exact state of a file that apply and undo check again. The
@@ -99,6 +101,7 @@ type Action struct {
 
 	Owner, Group uint32 // Mkdir of a mailbox' root: its owner where nothing at the target says it
 	Mode         uint32 // Mkdir: permission bits where nothing at the target says them; 0 = 0700
+	Path         string // Mkdir of a mailbox' root: where it lies in the source, relative to the store's root
 	ACL          bool   // Mkdir: the source's folder has an ACL, without which it must not appear
 	Whole        bool   // Mkdir of a mailbox' root, or of nothing: everything of the mailbox is restored
 	UIDs         *UIDs  // UID
@@ -106,5 +109,12 @@ type Action struct {
 
 // Open tells whether an action that was left alone leaves something to decide.
 func (a *Action) Open() bool {
-	return a.State == Skipped && a.Why != WhyDeleted && a.Why != WhyUnknown
+	if a.State != Skipped {
+		return false
+	}
+	switch a.Why {
+	case WhyDeleted, WhyUnknown, WhyFlags, WhyGone:
+		return false
+	}
+	return true
 }

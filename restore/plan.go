@@ -2,11 +2,12 @@ package restore
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"mailsync/compare"
-	"mailsync/manifest"
 )
 
 // Undecided says what to do with messages for which neither loss nor deletion
@@ -31,20 +32,20 @@ const (
 )
 
 // PlanOptions say what to compare and how to decide. Target and Sources are
-// needed.
+// needed. Base of the target's side is its own record: it tells when the target
+// was last looked at, and is the base of three-way merges.
 type PlanOptions struct {
-	Target  compare.Source
-	Base    compare.Source   // the target's own record, the base of three-way merges; nil = none
-	Sources []compare.Source // in the order of the operator's trust
-	Others  []compare.Source // further stores whose absences count as evidence
-	Witness compare.Witness  // of all stores: looks again before anything is called missing; nil = not asked
-	Site    *Site            // of the target: its UID lists and logs are looked at; nil = a plan from records alone
+	Target  compare.Side
+	Sources []compare.Side // in the order of the operator's trust
+	Others  []compare.Side // further stores: their absences count as evidence, and they are witnesses
+	Site    *Site          // of the target: its UID lists and logs are looked at; nil = a plan from records alone
+	Header  PlanHeader     // kept in the plan
 
 	Mailbox func(name string) bool // nil = all
 	Named   func(name string) bool // asked for by name: planned also where the userdb does not know it; nil = none
 	Order   func(name string) int  // mailboxes with a lower number first; nil = all alike
 
-	CrashAt         time.Time // an absence whose interval holds it is a loss; zero = what Target.Info says
+	CrashAt         time.Time // an absence whose interval holds it is a loss; zero = what the target's Info says
 	Undelete        bool
 	Undecided       Undecided
 	UndecidedFolder string // UTF-8, levels separated by '/'
@@ -52,111 +53,205 @@ type PlanOptions struct {
 	FixUIDNext      bool             // plan the raising of next UIDs too, not only print the command
 	Arrivals        map[string]int64 // messages that an archive knows to have arrived since, by mailbox; for the safe next UID
 
-	Resume   []string  // mailboxes that an unfinished run had begun to restore whole; see Interrupted
-	Workers  int       // mailboxes planned at a time; default 2
-	SpoolDir string    // default: the system's temporary directory
-	Now      time.Time // default: time.Now
+	Resume   []string // mailboxes that unfinished runs had begun to restore whole; see Interrupted
+	Workers  int      // mailboxes compared at a time; 0 = compare's default
+	Spill    func() (compare.Spill, error)
+	SpoolDir string // of what a plan cannot hold in memory; "" = the system's temporary directory
+	Progress *PlanProgress
+	Now      time.Time // zero = time.Now
 }
 
-// NewPlan compares the target with the sources and decides what to do. It
-// writes nothing but a spool without a name. The caller closes the plan.
-func NewPlan(ctx context.Context, o PlanOptions) (*Plan, error) { return nil, ErrOptions }
+// PlanProgress may be read while a plan is made.
+type PlanProgress struct {
+	Mailboxes, Messages atomic.Int64
+}
 
-// LoadPlan opens a plan that Save has written and checks all of it: ErrPlan,
-// ErrNewer.
-func LoadPlan(path string) (*Plan, error) { return nil, ErrPlan }
+// PlanHeader says what a plan is about. It is kept in the plan file, so that
+// the plan can be applied from elsewhere, on another day.
+type PlanHeader struct {
+	Command string       `json:"command"`
+	Store   string       `json:"store"` // of the target, as given
+	Path    string       `json:"path"`  // absolute, of the target's root
+	Made    time.Time    `json:"made"`
+	Sources []PlanSource `json:"sources,omitempty"`
+	ID      string       `json:"id"` // set by NewPlan and SavePlan
+}
+
+// PlanSource is where bytes come from.
+type PlanSource struct {
+	Name    string `json:"name"` // Action.From, up to its first NUL
+	Path    string `json:"path"` // absolute
+	Archive bool   `json:"archive,omitempty"`
+}
 
 // Plan is what restoring would do: actions in the order in which they are
 // applied, the actions of a mailbox together.
 type Plan struct {
+	header   PlanHeader
 	forecast Forecast
+	store    planStore
+	strict   bool // loaded from a file: a mailbox that has moved on is refused
 }
+
+// planStore holds a plan's records.
+type planStore interface {
+	records(ctx context.Context) iter.Seq2[*planRecord, error]
+	close() error
+}
+
+// planRecord is a mailbox' forecast and ground, or an action.
+type planRecord struct {
+	box    *MailboxForecast
+	ground *boxGround
+	action *Action
+}
+
+// boxGround is what a mailbox looked like when it was planned.
+type boxGround struct {
+	Absent  bool          `json:"absent,omitempty"` // there was none
+	Root    uint64        `json:"root,omitempty"`   // inode
+	Folders []folderStamp `json:"folders,omitempty"`
+}
+
+type folderStamp struct {
+	Dir []byte   `json:"dir"`
+	New [2]int64 `json:"new"` // inode, mtime
+	Cur [2]int64 `json:"cur"`
+}
+
+// Header tells what the plan is about.
+func (p *Plan) Header() PlanHeader { return p.header }
 
 // Forecast says what applying the plan would do.
 func (p *Plan) Forecast() *Forecast { return &p.forecast }
 
 // Actions yields the plan's actions; may be called again.
 func (p *Plan) Actions(ctx context.Context) iter.Seq2[Action, error] {
-	return func(yield func(Action, error) bool) {}
+	return func(yield func(Action, error) bool) {
+		for rec, err := range p.store.records(ctx) {
+			switch {
+			case err != nil:
+				yield(Action{}, err)
+				return
+			case rec.action == nil:
+			case !yield(*rec.action, nil):
+				return
+			}
+		}
+	}
 }
 
-// Save writes the plan to a file, durably, replacing one that is there.
-func (p *Plan) Save(path string) error { return ErrPlan }
+// Boxes yields what the plan does to each mailbox with something to say.
+func (p *Plan) Boxes(ctx context.Context) iter.Seq2[MailboxForecast, error] {
+	return func(yield func(MailboxForecast, error) bool) {
+		for rec, err := range p.store.records(ctx) {
+			switch {
+			case err != nil:
+				yield(MailboxForecast{}, err)
+				return
+			case rec.box == nil:
+			case !yield(*rec.box, nil):
+				return
+			}
+		}
+	}
+}
 
 // Close releases the spool.
-func (p *Plan) Close() error { return nil }
+func (p *Plan) Close() error { return p.store.close() }
 
-// UIDCase is what restoring does to the UIDs of a mailbox.
-type UIDCase string
-
-// The cases.
-const (
-	UIDNone     UIDCase = ""         // nothing is added
-	UIDKept     UIDCase = "kept"     // the server has not noticed the loss: UIDs stay, its list is not touched
-	UIDNew      UIDCase = "new"      // the server has noticed: what comes back gets new UIDs
-	UIDRestored UIDCase = "restored" // the UID list is lost or torn and is restored first
-	UIDResync   UIDCase = "resync"   // UIDVALIDITY will move: clients fetch the folder again
-)
-
-// MailboxForecast is what a plan does to one mailbox.
-type MailboxForecast struct {
-	Mailbox       string  `json:"mailbox"`
-	Messages      int64   `json:"messages"` // to add or replace
-	Bytes         int64   `json:"bytes"`
-	Other         int64   `json:"other"` // actions on flags, dates, folders, UID lists
-	Deleted       int64   `json:"deleted,omitempty"`
-	Undecided     int64   `json:"undecided,omitempty"`
-	Moved         int64   `json:"moved,omitempty"`
-	Open          int64   `json:"open,omitempty"`
-	UIDs          UIDCase `json:"uids,omitempty"`
-	FetchMessages int64   `json:"fetch_messages"` // what each of the mailbox' clients fetches again
-	FetchBytes    int64   `json:"fetch_bytes"`
-	UIDValidity   bool    `json:"uidvalidity_moves,omitempty"`
-	QuotaLimit    int64   `json:"quota_limit,omitempty"` // bytes; 0 = none known
-	QuotaAfter    int64   `json:"quota_after,omitempty"`
-	Command       string  `json:"command,omitempty"` // the server's command that belongs after or before it
-	NextUID       []SafeUID
+// guard yields the plan's actions, those of a mailbox whose ground has moved
+// since the plan as refused. Only a plan from a file is guarded so; the actions
+// of any plan check their own ground again.
+func (r *Run) guard(ctx context.Context, p *Plan) iter.Seq2[Action, error] {
+	return func(yield func(Action, error) bool) {
+		moved, name := "", ""
+		known := false
+		for rec, err := range p.store.records(context.WithoutCancel(ctx)) {
+			if err != nil {
+				yield(Action{}, err)
+				return
+			}
+			if rec.box != nil {
+				name, known, moved = rec.box.Mailbox, true, ""
+				if p.strict && !r.begun[name] {
+					moved = r.moved(name, rec.ground)
+				}
+			}
+			if rec.action == nil {
+				continue
+			}
+			a := *rec.action
+			if known && moved != "" && a.Ref.Mailbox == name && (a.State == "" || a.State == Planned) {
+				a.State, a.Detail = Refused, "the mailbox has changed since the plan: "+moved
+			}
+			if !yield(a, nil) {
+				return
+			}
+		}
+	}
 }
 
-// OverQuota tells whether the mailbox would be over its quota.
-func (m *MailboxForecast) OverQuota() bool { return m.QuotaLimit > 0 && m.QuotaAfter > m.QuotaLimit }
-
-// SafeUID is the next UID from which no client can meet a UID again that it
-// knows as another message.
-type SafeUID struct {
-	Folder        string `json:"folder"`
-	Now           uint32 `json:"now"`
-	Safe          uint32 `json:"safe"`
-	HighestModSeq uint64 `json:"highest_modseq,omitempty"`
-	Command       string `json:"command"` // that raises it, to be run before the server opens the store
+// moved says how a mailbox differs from what it was when it was planned; ""
+// where it does not.
+func (r *Run) moved(mailbox string, g *boxGround) string {
+	if g == nil {
+		return ""
+	}
+	m, err := r.cache.box(mailbox)
+	if err != nil {
+		if g.Absent {
+			return ""
+		}
+		return fmt.Sprintf("it cannot be opened: %v", err)
+	}
+	defer r.cache.releaseBox(m)
+	if g.Absent {
+		return "it was not there"
+	}
+	st, err := m.root.Self()
+	if err != nil {
+		return err.Error()
+	}
+	if g.Root != 0 && st.Inode != g.Root {
+		return "it is another directory"
+	}
+	for i := range g.Folders {
+		s := &g.Folders[i]
+		f, err := r.open.openFolder(m, folderKey{mailbox, string(s.Dir)})
+		if err != nil {
+			if s.New[0] == 0 && s.Cur[0] == 0 {
+				continue // it was to be made
+			}
+			return fmt.Sprintf("its folder %q cannot be opened: %v", s.Dir, err)
+		}
+		cur, fresh, err := f.stamps()
+		f.close()
+		if err != nil {
+			return err.Error()
+		}
+		if !same(cur, s.Cur) || !same(fresh, s.New) {
+			return fmt.Sprintf("messages came, went or were renamed in its directory %q", orDot(string(s.Dir)))
+		}
+	}
+	return ""
 }
 
-// Forecast sums up a plan.
-type Forecast struct {
-	Mailboxes int64         `json:"mailboxes"` // with something to do
-	Actions   int64         `json:"actions"`
-	Messages  int64         `json:"messages"`
-	Bytes     int64         `json:"bytes"`
-	Skipped   int64         `json:"skipped"`
-	Open      int64         `json:"open"`    // left alone and to be decided
-	Unknown   int64         `json:"unknown"` // mailboxes that could not be looked at
-	Deleted   int64         `json:"deleted"`
-	Undecided int64         `json:"undecided"`
-	Moved     int64         `json:"moved"`
-	Fetch     int64         `json:"fetch_messages"`
-	FetchSize int64         `json:"fetch_bytes"`
-	Moves     int64         `json:"uidvalidity_moves"` // mailboxes whose UIDVALIDITY moves
-	ETA       time.Duration `json:"eta"`
-	// Box is given each mailbox with something to say while the plan is read
-	// again by Boxes.
+func same(s stamp, was [2]int64) bool {
+	return int64(s.inode) == was[0] && s.mtime == was[1]
 }
 
-// Boxes yields what the plan does to each mailbox.
-func (p *Plan) Boxes(ctx context.Context) iter.Seq2[MailboxForecast, error] {
-	return func(yield func(MailboxForecast, error) bool) {}
+// wholeDone journals that what was planned for mailboxes that are restored
+// whole was tried, and that nothing of it is open.
+func (r *Run) wholeDone(_ context.Context) {
+	for m, good := range r.whole {
+		if !good {
+			continue
+		}
+		t := entry{kind: recFinished, mailbox: m}
+		if r.j.Append(t.encode()) != nil {
+			return // the mailbox is taken up again by the next run: harmless
+		}
+		delete(r.whole, m)
+	}
 }
-
-// Work tells whether applying the plan would write anything.
-func (f *Forecast) Work() bool { return f.Actions > 0 }
-
-var _ = manifest.NoAlg

@@ -15,5 +15,9 @@ type Site struct {
 	// Symlinks allows the way to a mailbox' root to lead through symbolic
 	// links, on the operator's word. Below the root none is ever followed.
 	Symlinks bool
-	Calls    *place.Calls // system calls on the store; nil = the real ones
+	// Layout tells that the configuration says where every mailbox lies (a
+	// layout or a users list). Without it a new mailbox lies where it lies in
+	// the source.
+	Layout bool
+	Calls  *place.Calls // system calls on the store; nil = the real ones
 }

@@ -31,6 +31,8 @@ type Calls struct {
 	Unlinkat func(dirfd int, name string) error
 	Rmdirat  func(dirfd int, name string) error
 	Close    func(fd int) error
+	// OpenParent opens the directory that holds an open directory.
+	OpenParent func(dirfd int) (int, error)
 }
 
 // System returns the real calls.
@@ -67,6 +69,9 @@ func System() Calls {
 		Unlinkat: func(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, 0) },
 		Rmdirat:  func(dirfd int, name string) error { return unix.Unlinkat(dirfd, name, unix.AT_REMOVEDIR) },
 		Close:    unix.Close,
+		OpenParent: func(dirfd int) (int, error) {
+			return unix.Openat(dirfd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		},
 	}
 }
 
@@ -131,6 +136,8 @@ func (c *Calls) WithDefaults() *Calls {
 	if out.Close == nil {
 		out.Close = d.Close
 	}
+	if out.OpenParent == nil {
+		out.OpenParent = d.OpenParent
+	}
 	return &out
 }
-

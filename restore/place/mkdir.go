@@ -60,32 +60,26 @@ func (o *Ops) giveDir(d *beneath.Dir, own Owner) error {
 	return o.give(d.Fd(), d.Path(), own, own.dirMode(), &st)
 }
 
-// MakeMaildir makes a Maildir with tmp, new, cur and some small files, under a
-// temporary name, and gives it its name in one step, so that a server never
-// meets a folder without its ACL. It returns the directory's inode. Where the
-// name is taken it fails with EEXIST and leaves nothing. With durable,
-// everything is synced before it appears; else the caller's Barrier does it.
-func (o *Ops) MakeMaildir(parent *beneath.Dir, name, temp string, own Owner, files []File, durable bool) (inode uint64, err error) {
+// BuildMaildir makes a Maildir with tmp, new, cur and some small files under a
+// temporary name. The caller gives it its name in one step (Ops.Move), so that a
+// server never meets a folder that is half made or lacks its ACL. With durable,
+// everything is synced; else the caller's Barrier does it. On failure nothing
+// is left.
+func (o *Ops) BuildMaildir(parent *beneath.Dir, temp string, own Owner, files []File, durable bool) (*beneath.Dir, error) {
 	d, made, err := o.MakeDir(parent, temp, own)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer d.Close()
 	if !made {
-		return 0, &Error{Op: "mkdir", Name: temp, Err: unix.EEXIST}
+		_ = d.Close()
+		return nil, &Error{Op: "mkdir", Name: temp, Err: unix.EEXIST}
 	}
-	if err = o.furnish(d, own, files, durable); err == nil {
-		var st unix.Stat_t
-		if err = o.Stat(d.Fd(), temp, &st); err == nil {
-			inode = st.Ino
-			err = o.Move(parent.Fd(), temp, parent.Fd(), name)
-		}
+	if err := o.furnish(d, own, files, durable); err != nil {
+		o.TearDown(parent, temp, d, files)
+		_ = d.Close()
+		return nil, err
 	}
-	if err != nil {
-		o.clear(parent, temp, d, files)
-		return 0, err
-	}
-	return inode, nil
+	return d, nil
 }
 
 // furnish fills a directory that nobody else knows yet.
@@ -119,9 +113,9 @@ func (o *Ops) MakeSubs(d *beneath.Dir, own Owner, durable bool) error {
 	return nil
 }
 
-// clear removes what MakeMaildir has made under its temporary name. Directories
-// that somebody has put something into stay.
-func (o *Ops) clear(parent *beneath.Dir, temp string, d *beneath.Dir, files []File) {
+// TearDown removes what BuildMaildir has made under its temporary name.
+// Directories that somebody has put something into stay.
+func (o *Ops) TearDown(parent *beneath.Dir, temp string, d *beneath.Dir, files []File) {
 	for _, f := range files {
 		_ = o.Unlink(d.Fd(), f.Name)
 	}

@@ -1,0 +1,241 @@
+package restore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"time"
+
+	"mailsync/manifest"
+	"mailsync/manifest/durable"
+)
+
+// A run's journal is a durable.Journal of the records below, in
+// STATE/runs/RUN/journal. Each begins with its kind.
+const (
+	journalKind    = "run"
+	journalVersion = 1
+	journalName    = "journal"
+)
+
+type recordKind byte
+
+// The kinds of records; the numbers are part of the format.
+const (
+	recBegin    recordKind = 1 // what the run is
+	recOpen     recordKind = 2 // folders whose tmp may hold our temporary names from now on
+	recIntent   recordKind = 3 // a batch, before anything of it becomes visible
+	recDone     recordKind = 4 // what of a batch is durable
+	recWhole    recordKind = 5 // a mailbox that is restored whole was begun
+	recFinished recordKind = 6 // … and everything planned for it was tried
+	recEnd      recordKind = 7 // how the run ended
+)
+
+func journalOptions() durable.JournalOptions {
+	return durable.JournalOptions{Kind: journalKind, Version: journalVersion, MaxRecord: 8 << 20}
+}
+
+// intentLimit bounds one record of intents, well below the journal's limit.
+const intentLimit = 4 << 20
+
+type beginRecord struct {
+	Command, Store, Path, Of, Plan, Host string
+	Args                                 []string
+	Began                                time.Time
+}
+
+// outcome is one item of a done record.
+type outcome struct {
+	Index int // in the batch
+	State State
+	Sub   manifest.Sub // of Post, as it came to be
+	Name  []byte
+	Inode uint64
+	Size  int64
+	Aside string // name in quarantine, where something was moved aside
+}
+
+type endRecord struct {
+	How    string
+	Error  string
+	Ended  time.Time
+	Counts Counts
+}
+
+func (b *beginRecord) encode(e *encoder) {
+	for _, s := range []string{b.Command, b.Store, b.Path, b.Of, b.Plan, b.Host} {
+		e.str(s)
+	}
+	e.uint(uint64(len(b.Args)))
+	for _, s := range b.Args {
+		e.str(s)
+	}
+	e.time(b.Began)
+}
+
+func (b *beginRecord) decode(d *decoder) {
+	for _, s := range []*string{&b.Command, &b.Store, &b.Path, &b.Of, &b.Plan, &b.Host} {
+		*s = d.str()
+	}
+	if n := d.count(1); n > 0 {
+		b.Args = make([]string, n)
+		for i := range b.Args {
+			b.Args[i] = d.str()
+		}
+	}
+	b.Began = d.time()
+}
+
+func (c *Counts) fields() [8]*int64 {
+	return [...]*int64{&c.Planned, &c.Done, &c.Already, &c.Skipped, &c.Refused, &c.Failed, &c.Open, &c.Bytes}
+}
+
+// entry is one record of a run's journal as it is read back.
+type entry struct {
+	kind    recordKind
+	begin   beginRecord
+	end     endRecord
+	mailbox string      // whole, finished
+	folders []folderKey // open
+	batch   uint64      // intent, done
+	first   int         // intent: index of its first action in the batch
+	actions []Action
+	done    []outcome
+}
+
+func (t *entry) encode() []byte {
+	e := &encoder{b: make([]byte, 0, 256)}
+	e.byte(byte(t.kind))
+	switch t.kind {
+	case recBegin:
+		t.begin.encode(e)
+	case recOpen:
+		e.uint(uint64(len(t.folders)))
+		for _, f := range t.folders {
+			e.str(f.mailbox)
+			e.str(f.dir)
+		}
+	case recIntent:
+		e.uint(t.batch)
+		e.uint(uint64(t.first))
+		e.uint(uint64(len(t.actions)))
+		for i := range t.actions {
+			e.action(&t.actions[i])
+		}
+	case recDone:
+		e.uint(t.batch)
+		e.uint(uint64(len(t.done)))
+		for i := range t.done {
+			o := &t.done[i]
+			e.uint(uint64(o.Index))
+			e.byte(code(stateCodes, o.State))
+			e.byte(byte(o.Sub))
+			e.bytes(o.Name)
+			e.uint(o.Inode)
+			e.int(o.Size)
+			e.str(o.Aside)
+		}
+	case recWhole, recFinished:
+		e.str(t.mailbox)
+	case recEnd:
+		e.str(t.end.How)
+		e.str(t.end.Error)
+		e.time(t.end.Ended)
+		for _, v := range t.end.Counts.fields() {
+			e.int(*v)
+		}
+	}
+	return e.b
+}
+
+func decodeEntry(p []byte) (*entry, error) {
+	d := &decoder{b: p}
+	t := &entry{kind: recordKind(d.byte())}
+	switch t.kind {
+	case recBegin:
+		t.begin.decode(d)
+	case recOpen:
+		if n := d.count(2); n > 0 {
+			t.folders = make([]folderKey, n)
+			for i := range t.folders {
+				t.folders[i] = folderKey{d.str(), d.str()}
+			}
+		}
+	case recIntent:
+		t.batch, t.first = d.uint(), int(d.u32()&(1<<24-1))
+		if n := d.count(20); n > 0 {
+			t.actions = make([]Action, n)
+			for i := range t.actions {
+				d.action(&t.actions[i])
+			}
+		}
+	case recDone:
+		t.batch = d.uint()
+		if n := d.count(7); n > 0 {
+			t.done = make([]outcome, n)
+			for i := range t.done {
+				o := &t.done[i]
+				o.Index = int(d.u32())
+				o.State = decode(d, stateCodes)
+				if o.Sub = manifest.Sub(d.byte()); o.Sub > manifest.Cur {
+					d.fail()
+				}
+				o.Name, o.Inode, o.Size, o.Aside = d.bytes(), d.uint(), d.int(), d.str()
+			}
+		}
+	case recWhole, recFinished:
+		t.mailbox = d.str()
+	case recEnd:
+		t.end.How, t.end.Error, t.end.Ended = d.str(), d.str(), d.time()
+		for _, v := range t.end.Counts.fields() {
+			*v = d.int()
+		}
+	default:
+		d.fail()
+	}
+	if d.err == nil && len(d.b) > 0 {
+		d.fail()
+	}
+	return t, d.err
+}
+
+// readJournal yields the records of a run's journal, checked.
+func readJournal(path string, tail *durable.Tail) iter.Seq2[*entry, error] {
+	return func(yield func(*entry, error) bool) {
+		first := true
+		for rec, err := range durable.Recover(path, journalOptions(), tail) {
+			if err != nil {
+				yield(nil, journalError(path, err))
+				return
+			}
+			t, err := decodeEntry(rec.Data)
+			if err == nil && first != (t.kind == recBegin) {
+				err = errCodec
+			}
+			first = false
+			if err != nil {
+				yield(nil, fmt.Errorf("%w: %s: record %d: %w", ErrRun, path, rec.Seq, err))
+				return
+			}
+			if !yield(t, nil) {
+				return
+			}
+		}
+		if first {
+			yield(nil, fmt.Errorf("%w: %s: empty", ErrRun, path))
+		}
+	}
+}
+
+func journalError(path string, err error) error {
+	switch {
+	case errors.Is(err, durable.ErrNewer):
+		return fmt.Errorf("%w: %s", ErrNewer, path)
+	case errors.Is(err, durable.ErrCorrupt):
+		return fmt.Errorf("%w: %s: %w", ErrRun, path, err)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %s: no journal", ErrRun, path)
+	}
+	return err
+}

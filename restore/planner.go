@@ -1,0 +1,169 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"mailsync/compare"
+	"mailsync/manifest"
+	"mailsync/scan/maildir"
+)
+
+// NewPlan compares the target with the sources and decides what to do. It
+// writes nothing but a spool without a name. The caller closes the plan.
+//
+// Mailboxes come in the order of Order, then of manifest.CompareMailboxes;
+// within a mailbox the actions are sorted by folder and file.
+func NewPlan(ctx context.Context, o PlanOptions) (*Plan, error) {
+	p, err := newPlanner(&o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	if err := p.compare(ctx); err != nil {
+		_ = p.spool.close()
+		return nil, err
+	}
+	if err := p.spool.settle(manifest.CompareMailboxes); err != nil {
+		_ = p.spool.close()
+		return nil, err
+	}
+	h := o.Header
+	h.Made, h.ID = p.now.UTC(), newRunID(p.now)
+	if h.Store == "" {
+		h.Store = p.target
+	}
+	return &Plan{header: h, forecast: p.forecast, store: p.spool}, nil
+}
+
+type planner struct {
+	o        *PlanOptions
+	target   string // name of the store
+	sides    []compare.Side
+	infos    []compare.Info
+	sources  int // sides 1 … sources are sources
+	now      time.Time
+	crash    time.Time
+	resume   map[string]bool
+	open     *opener // nil: no site
+	spool    *spool
+	forecast Forecast
+}
+
+func newPlanner(o *PlanOptions) (*planner, error) {
+	if o.Target.Source == nil || len(o.Sources) == 0 {
+		return nil, fmt.Errorf("%w: a target and a source are needed", ErrOptions)
+	}
+	if o.Undecided == UndecidedInFolder && o.UndecidedFolder == "" {
+		return nil, fmt.Errorf("%w: no folder for what is undecided", ErrOptions)
+	}
+	p := &planner{o: o, now: o.Now, spool: newSpool(o.SpoolDir), resume: map[string]bool{}}
+	if p.now.IsZero() {
+		p.now = time.Now()
+	}
+	p.sides = slices.Concat([]compare.Side{o.Target}, o.Sources, o.Others)
+	for _, s := range p.sides {
+		p.infos = append(p.infos, s.Source.Info())
+	}
+	p.sources = len(o.Sources)
+	p.target = p.infos[0].Name
+	p.crash = o.CrashAt
+	if p.crash.IsZero() {
+		p.crash = p.infos[0].CrashAt
+	}
+	for _, m := range o.Resume {
+		p.resume[m] = true
+	}
+	if o.Site != nil {
+		open, err := newOpener(o.Site)
+		if err != nil && !errors.Is(err, ErrNoTarget) {
+			return nil, err
+		}
+		if err == nil {
+			p.open = open
+		}
+		if o.Site.Store != "" {
+			p.target = o.Site.Store
+		}
+	}
+	return p, nil
+}
+
+func (p *planner) close() {
+	if p.open != nil {
+		p.open.Close()
+	}
+}
+
+func (p *planner) compare(ctx context.Context) error {
+	c, err := compare.New(p.sides, compare.Options{
+		Mailbox: p.o.Mailbox, Workers: p.o.Workers, Groups: true, All: true, Spill: p.o.Spill,
+		// What is gone from the target is what a restore is about: adding it
+		// back does no harm, and each message is ruled on by its own evidence.
+		Breaker: 1,
+		Now:     func() time.Time { return p.now },
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	for m, err := range c.Mailboxes(ctx) {
+		if err != nil {
+			return err
+		}
+		b := &planBoxer{p: p, m: m, box: MailboxForecast{Mailbox: m.Name}}
+		if err := b.plan(ctx); err != nil {
+			return fmt.Errorf("mailbox %q: %w", m.Name, err)
+		}
+		p.forecast.add(&b.box)
+		if g := p.o.Progress; g != nil {
+			g.Mailboxes.Add(1)
+			g.Messages.Store(c.Progress().Messages.Load())
+		}
+	}
+	res := c.Result()
+	for _, d := range res.Partial {
+		if d.Side > p.sources {
+			continue // a witness that says nothing leaves messages undecided, no more
+		}
+		name := ""
+		if d.Side >= 0 && d.Side < len(p.infos) {
+			name = p.infos[d.Side].Name + ": "
+		}
+		p.forecast.doubt(name + d.Mailbox + " " + d.Reason)
+	}
+	p.forecast.Unknown = max(p.forecast.Unknown, int64(len(p.forecast.Doubts)))
+	return nil
+}
+
+// where tells where the target's mailbox lies, and whether it may be planned
+// although nobody named it.
+func (p *planner) where(mailbox string) (pl maildir.Place, known bool) {
+	named := p.o.Named != nil && p.o.Named(mailbox)
+	if p.o.Site == nil {
+		return maildir.Place{Mailbox: mailbox}, true
+	}
+	pl, err := p.o.Site.Place(mailbox)
+	if err != nil {
+		return maildir.Place{Mailbox: mailbox, Store: p.o.Site.Path}, named || !p.o.Site.Layout
+	}
+	return pl, pl.Known || named
+}
+
+// header returns what is recorded of a side's mailbox, without its messages.
+func header(ctx context.Context, s compare.Source, mailbox string) (*manifest.Mailbox, error) {
+	if s == nil {
+		return nil, nil
+	}
+	v, err := s.Open(ctx, mailbox)
+	if errors.Is(err, compare.ErrNoMailbox) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	mb := *v.Mailbox()
+	return &mb, v.Close()
+}

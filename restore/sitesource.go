@@ -1,0 +1,163 @@
+package restore
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"mailsync/manifest"
+	"mailsync/restore/place"
+	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
+)
+
+// FromSite returns a Source that reads messages of a local store. It keeps a
+// few directories open.
+func FromSite(s *Site) Source { return &siteSource{site: s, m: map[sourceKey]*sourceDir{}} }
+
+type sourceKey struct {
+	mailbox, dir string
+	sub          manifest.Sub // 0: the folder itself
+}
+
+type sourceDir struct {
+	d    *beneath.Dir
+	refs int
+	key  sourceKey
+	at   *list.Element
+}
+
+// sourceDirs is how many directories of a source stay open.
+const sourceDirs = 64
+
+type siteSource struct {
+	site *Site
+	mu   sync.Mutex
+	open *opener
+	m    map[sourceKey]*sourceDir
+	lru  list.List // of *sourceDir, the one used last in front
+}
+
+func (s *siteSource) dir(key sourceKey) (*sourceDir, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.m[key]; x != nil {
+		x.refs++
+		s.lru.MoveToFront(x.at)
+		return x, nil
+	}
+	if s.open == nil {
+		o, err := newOpener(s.site)
+		if err != nil {
+			return nil, err
+		}
+		s.open = o
+	}
+	box, err := s.open.open(key.mailbox)
+	if err != nil {
+		return nil, err
+	}
+	defer box.close()
+	rel := orDot(key.dir)
+	if key.sub != 0 {
+		rel += "/" + key.sub.String()
+	}
+	d, err := box.root.OpenDir(rel)
+	if err != nil {
+		return nil, err
+	}
+	x := &sourceDir{d: d, refs: 1, key: key}
+	x.at = s.lru.PushFront(x)
+	s.m[key] = x
+	for e := s.lru.Back(); e != nil && s.lru.Len() > sourceDirs; {
+		old := e.Value.(*sourceDir)
+		e = e.Prev()
+		if old.refs == 0 {
+			s.lru.Remove(old.at)
+			delete(s.m, old.key)
+			_ = old.d.Close()
+		}
+	}
+	return x, nil
+}
+
+func (s *siteSource) release(x *sourceDir) {
+	s.mu.Lock()
+	x.refs--
+	s.mu.Unlock()
+}
+
+// Open implements Source.
+func (s *siteSource) Open(_ context.Context, a *Action) (io.ReadCloser, error) {
+	name := string(a.FromName)
+	f, err := s.file(sourceKey{a.Ref.Mailbox, a.FromDir, a.FromSub}, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return closer(f, err)
+	}
+	// Flags rename files, and a server moves them from new to cur.
+	unique := maildir.ParseName(name).Unique
+	for _, sub := range []manifest.Sub{manifest.Cur, manifest.New} {
+		f, err = s.renamed(sourceKey{a.Ref.Mailbox, a.FromDir, sub}, unique)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return closer(f, err)
+		}
+	}
+	return nil, fmt.Errorf("the message is not there any more: %w", fs.ErrNotExist)
+}
+
+// closer avoids an interface around a nil pointer.
+func closer(f *beneath.File, err error) (io.ReadCloser, error) {
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (s *siteSource) file(key sourceKey, name string) (*beneath.File, error) {
+	if key.sub == 0 {
+		return nil, fs.ErrNotExist
+	}
+	x, err := s.dir(key)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(x)
+	return x.d.OpenFile(name)
+}
+
+func (s *siteSource) renamed(key sourceKey, unique string) (*beneath.File, error) {
+	x, err := s.dir(key)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(x)
+	own, err := x.d.OpenDir(".") // a listing has the descriptor to itself
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	for e, err := range own.List() {
+		if err != nil {
+			return nil, err
+		}
+		if maildir.ParseName(string(e.Name)).Unique == unique {
+			return x.d.OpenFile(string(e.Name))
+		}
+	}
+	return nil, fs.ErrNotExist
+}
+
+// SmallFile implements SmallFiles.
+func (s *siteSource) SmallFile(_ context.Context, a *Action, name string) ([]byte, error) {
+	x, err := s.dir(sourceKey{mailbox: a.Ref.Mailbox, dir: a.FromDir})
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(x)
+	p, _, err := place.ReadSmall(x.d, name, place.MaxSmall)
+	return p, err
+}

@@ -1,0 +1,367 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"mailsync/restore/place"
+	"mailsync/scan/beneath"
+)
+
+// item is one action on its way through a batch.
+type item struct {
+	a Action
+
+	// reading ahead
+	ready   chan struct{} // closed when data or readErr is there; nil: nothing is read ahead
+	data    []byte
+	buf     *[]byte
+	cost    int64
+	readErr error
+
+	f   *folder // held until the batch has ended
+	box *mbox   // likewise
+
+	temp   string // name in tmp; unlinking it is the probe
+	inode  uint64 // of the new file
+	victim found  // Replace, Quarantine: what is there now
+	aside  string // its name in quarantine
+	make   *newDir
+
+	shown bool // visible: what must be taken back where the batch fails
+	sub   found
+}
+
+// pending tells whether an item still waits for the batch.
+func (t *item) pending() bool { return t.a.State == Planned }
+
+func (t *item) end(s State, format string, args ...any) {
+	t.a.State = s
+	if format != "" {
+		t.a.Detail = fmt.Sprintf(format, args...)
+	}
+}
+
+// batch is what becomes durable together.
+type batch struct {
+	n       uint64
+	items   []*item
+	disk    *place.Disk
+	root    *beneath.Dir // held: where the barrier is opened again
+	barrier *place.Barrier
+	folders map[folderKey]bool
+	count   int
+	bytes   int64
+	probed  bool
+}
+
+// stager turns actions into batches whose temporary files are written.
+type stager struct {
+	r    *Run
+	ctx  context.Context
+	src  Source
+	out  chan<- *batch
+	b    *batch
+	full map[string]bool // mailboxes whose owner is over quota
+	rest int64           // actions that were not begun
+	err  error           // of the plan's stream
+}
+
+// readAhead bounds the bytes of small messages that are read before they are
+// written.
+const readAhead = 32 << 20
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
+
+// run drives actions through reading, writing and committing. Three things go
+// on at a time: sources are read ahead, one batch is written, and the one
+// before it is made durable and visible.
+func (r *Run) run(ctx context.Context, actions iter.Seq2[Action, error], src Source, yield func(Action, error) bool) {
+	out := make(chan *batch)
+	stop, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s := &stager{r: r, ctx: stop, src: src, out: out, full: map[string]bool{}}
+	go func() {
+		defer close(out)
+		s.stage(actions)
+	}()
+	going := true
+	for b := range out {
+		r.finish(ctx, b, src)
+		for _, t := range b.items {
+			if t.a.State == Planned {
+				r.counts.Planned++
+				continue
+			}
+			r.counts.Add(&t.a)
+			switch t.a.State {
+			case Done:
+				r.Progress.Done.Add(1)
+				r.Progress.Bytes.Add(t.a.Post.Size)
+			case Failed, Refused:
+				r.Progress.Failed.Add(1)
+			}
+			if going && !yield(t.a, nil) {
+				going = false
+				cancel(errStopped)
+			}
+		}
+	}
+	r.counts.Planned += s.rest
+	if !going {
+		return
+	}
+	err := s.err
+	if err == nil {
+		err = r.failed()
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil && len(s.full) > 0 {
+		err = fmt.Errorf("%w: %d mailboxes are over their owners' quota", ErrNoSpace, len(s.full))
+	}
+	if err != nil {
+		yield(Action{}, err)
+		return
+	}
+	r.wholeDone(ctx)
+}
+
+// errStopped: the consumer wants no more.
+var errStopped = errors.New("not asked for any more")
+
+// stage reads ahead and writes batches until the actions end.
+func (s *stager) stage(actions iter.Seq2[Action, error]) {
+	ordered := make(chan *item, 256)
+	work := make(chan *item, 256)
+	sem := semaphore.NewWeighted(readAhead)
+	var readers sync.WaitGroup
+	for range s.r.o.Readers {
+		readers.Go(func() {
+			for t := range work {
+				s.read(t)
+				close(t.ready)
+			}
+		})
+	}
+	go func() {
+		defer close(ordered)
+		defer close(work)
+		for a, err := range actions {
+			if err != nil {
+				s.err = err
+				return
+			}
+			if a.State == "" {
+				a.State = Planned
+			}
+			t := &item{a: a}
+			if a.State == Planned && (a.Op == Add || a.Op == Replace) && a.From != fromQuarantine &&
+				a.Post.Size >= 0 && a.Post.Size <= smallMessage && !s.stopped() {
+				t.cost = a.Post.Size + 512
+				if sem.Acquire(s.ctx, t.cost) == nil {
+					t.ready = make(chan struct{})
+					work <- t
+				} else {
+					t.cost = 0
+				}
+			}
+			ordered <- t
+		}
+	}()
+	for t := range ordered {
+		if t.ready != nil {
+			<-t.ready
+		}
+		s.take(t)
+		if t.buf != nil {
+			*t.buf = t.data[:0]
+			buffers.Put(t.buf)
+			t.buf, t.data = nil, nil
+		}
+		if t.cost > 0 {
+			sem.Release(t.cost)
+			t.cost = 0
+		}
+	}
+	readers.Wait()
+	s.seal()
+}
+
+func (s *stager) stopped() bool { return s.ctx.Err() != nil || s.r.failed() != nil }
+
+// read fetches a small message ahead of its writing.
+func (s *stager) read(t *item) {
+	rc, err := s.src.Open(s.ctx, &t.a)
+	if err != nil {
+		t.readErr = err
+		return
+	}
+	defer rc.Close()
+	t.buf = buffers.Get().(*[]byte)
+	t.data, t.readErr = readSmall(rc, &t.a, (*t.buf)[:0])
+	if t.data == nil {
+		t.data = *t.buf
+	}
+}
+
+// take prepares one item and puts it into the batch.
+func (s *stager) take(t *item) {
+	if t.pending() && s.stopped() {
+		s.rest++
+		return
+	}
+	if t.pending() && s.full[t.a.Ref.Mailbox] {
+		s.rest++
+		return
+	}
+	if t.pending() {
+		if err := s.prepare(t); err != nil {
+			s.r.drop(t)
+			s.judge(t, err)
+		}
+	}
+	s.batch().items = append(s.b.items, t)
+	if t.temp != "" {
+		s.b.count++
+		s.b.bytes += t.a.Post.Size
+	}
+	o := &s.r.o
+	if s.b.count >= o.BatchMessages || s.b.bytes >= o.BatchBytes || len(s.b.folders) >= s.r.cache.max || len(s.b.items) >= 8*o.BatchMessages {
+		s.seal()
+	}
+}
+
+// judge says what an error of preparing means for the item and the run.
+func (s *stager) judge(t *item, err error) {
+	switch {
+	case s.ctx.Err() != nil:
+	case place.OverQuota(err):
+		s.full[t.a.Ref.Mailbox] = true
+		t.a.Detail = "the owner's quota on the file system is used up"
+	case place.Full(err):
+		s.r.fail(fmt.Errorf("%w on the file system of mailbox %q: make room, then run the same command again: %w", ErrNoSpace, t.a.Ref.Mailbox, err))
+	case errors.Is(err, errState):
+		s.r.fail(err)
+	default:
+		t.end(Failed, "%v", err)
+	}
+}
+
+// batch returns the batch that is being filled.
+func (s *stager) batch() *batch {
+	if s.b == nil {
+		s.b = &batch{folders: map[folderKey]bool{}}
+	}
+	return s.b
+}
+
+// enter makes the batch one of the given file system, before anything is
+// written there.
+func (s *stager) enter(dir *beneath.Dir, disk *place.Disk) error {
+	if s.b != nil && s.b.disk != nil && s.b.disk != disk {
+		s.seal()
+	}
+	b := s.batch()
+	if b.barrier != nil {
+		return nil
+	}
+	root, err := dir.OpenDir(".")
+	if err != nil {
+		return err
+	}
+	bar, err := s.r.open.disks.Open(root, disk)
+	if err != nil {
+		_ = root.Close()
+		return err
+	}
+	b.disk, b.barrier, b.root = disk, bar, root
+	return nil
+}
+
+// seal hands the batch on. It waits for the batch before to be finished.
+func (s *stager) seal() {
+	if s.b != nil {
+		s.out <- s.b
+		s.b = nil
+	}
+}
+
+// enterFolder opens an item's folder, for the batch.
+func (s *stager) enterFolder(t *item) (*folder, error) {
+	key := folderKey{t.a.Ref.Mailbox, t.a.Dir}
+	f, err := s.r.cache.folder(key)
+	if err != nil {
+		return nil, err
+	}
+	t.f = f
+	if err := s.enter(f.self, f.box.disk); err != nil {
+		return nil, err
+	}
+	if !s.b.folders[key] {
+		s.b.folders[key] = true
+		if err := s.r.noteOpen(key); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// noteOpen journals that a folder may hold our temporary names. It need not be
+// durable: what a power cut leaves in tmp the server removes after 36 hours.
+func (r *Run) noteOpen(key folderKey) error {
+	if r.opened == nil {
+		r.opened = map[folderKey]bool{}
+	}
+	if r.opened[key] {
+		return nil
+	}
+	t := entry{kind: recOpen, folders: []folderKey{key}}
+	if err := r.j.Append(t.encode()); err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	r.opened[key] = true
+	return nil
+}
+
+// errState: the journal cannot be written. Nothing may become visible any more.
+var errState = errors.New("the run's journal cannot be written")
+
+// drop lets go of what an item holds.
+func (r *Run) drop(t *item) {
+	if t.make != nil {
+		t.make.drop(r)
+		t.make = nil
+	}
+	if t.f != nil {
+		r.cache.release(t.f)
+		t.f = nil
+	}
+	if t.box != nil {
+		r.cache.releaseBox(t.box)
+		t.box = nil
+	}
+}
+
+// groups yields the runs of items of one folder.
+func groups(items []*item) iter.Seq[[]*item] {
+	return func(yield func([]*item) bool) {
+		for i := 0; i < len(items); {
+			n := slices.IndexFunc(items[i:], func(t *item) bool { return t.f != items[i].f })
+			if n < 0 {
+				n = len(items) - i
+			}
+			if !yield(items[i : i+n]) {
+				return
+			}
+			i += n
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"mailsync/scan/beneath"
+)
+
+// sweep removes the temporary names of runs that died on this store: those
+// that begin with our prefix and the run's id, in folders that its journal
+// names. What such a run had linked stays; its quota files are set aside, since
+// nobody knows what was counted.
+func (r *Run) sweep(ctx context.Context) error {
+	for _, x := range r.dead {
+		if x.Path != r.o.Site.Path || x.ID == r.id {
+			continue
+		}
+		seen := map[folderKey]bool{}
+		var batches map[uint64][]string
+		for t, err := range readJournal(journalPath(r.o.State, x.ID), nil) {
+			if err != nil {
+				break // what can be read was; tmp is cleaned by servers too
+			}
+			switch t.kind {
+			case recOpen:
+				for _, key := range t.folders {
+					seen[key] = true
+				}
+			case recIntent:
+				if batches == nil {
+					batches = map[uint64][]string{}
+				}
+				for i := range t.actions {
+					batches[t.batch] = append(batches[t.batch], t.actions[i].Ref.Mailbox)
+				}
+			case recDone:
+				delete(batches, t.batch)
+			}
+		}
+		for key := range seen {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			r.sweepFolder(key, x.ID)
+		}
+		boxes := map[string]bool{}
+		for _, list := range batches {
+			for _, m := range list {
+				boxes[m] = true
+			}
+		}
+		for name := range boxes {
+			r.recount(name)
+		}
+	}
+	r.dead = nil
+	return nil
+}
+
+func (r *Run) sweepFolder(key folderKey, run string) {
+	r.sweepRoot(key.mailbox, run)
+	m, err := r.cache.box(key.mailbox)
+	if err != nil {
+		return
+	}
+	defer r.cache.releaseBox(m)
+	r.sweepNewDirs(m, key.dir, run)
+	d, err := m.root.OpenDir(orDot(key.dir))
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	r.sweepDir(d, run) // lock files' temporary names
+	if tmp, err := d.OpenDir("tmp"); err == nil {
+		r.sweepDir(tmp, run)
+		_ = tmp.Close()
+	}
+	if c, err := r.open.control(m, key.dir); err == nil && c != nil {
+		r.sweepDir(c, run)
+		_ = c.Close()
+	}
+}
+
+// sweepRoot removes a mailbox that a run was still making.
+func (r *Run) sweepRoot(mailbox, run string) {
+	p, err := r.o.Site.Place(mailbox)
+	if err != nil || p.Root == r.o.Site.Path {
+		return
+	}
+	up, err := r.open.openDir(filepath.Dir(p.Root))
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	for _, name := range ours(up, ".."+tempPrefix+run+".") {
+		r.tearDown(up, name, run)
+	}
+}
+
+// sweepDir unlinks our temporary names of a run in one directory.
+func (r *Run) sweepDir(d *beneath.Dir, run string) {
+	for _, name := range ours(d, tempPrefix+run+".") {
+		_ = r.ops.Unlink(d.Fd(), name)
+	}
+}
+
+// sweepNewDirs removes folders that a run was still making.
+func (r *Run) sweepNewDirs(m *mbox, dir, run string) {
+	up, _ := splitDir(dir)
+	parent, err := m.root.OpenDir(orDot(up))
+	if err != nil {
+		return
+	}
+	defer parent.Close()
+	for _, name := range ours(parent, ".."+tempPrefix+run+".") {
+		r.tearDown(parent, name, run)
+	}
+}
+
+// tearDown removes a folder that never got its name: its messages are links
+// of ours that no server has seen.
+func (r *Run) tearDown(parent *beneath.Dir, name, run string) {
+	d, err := parent.OpenDir(name)
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	for _, inner := range ours(d, ".."+tempPrefix+run+".") {
+		r.tearDown(d, inner, run)
+	}
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		s, err := d.OpenDir(sub)
+		if err != nil {
+			continue
+		}
+		for _, file := range ours(s, "") {
+			_ = r.ops.Unlink(s.Fd(), file)
+		}
+		_ = s.Close()
+		_ = r.ops.Rmdir(d.Fd(), sub)
+	}
+	for _, file := range []string{"maildirfolder", aclName, uidlistName, keywordsName} {
+		_ = r.ops.Unlink(d.Fd(), file)
+	}
+	_ = r.ops.Rmdir(parent.Fd(), name)
+}
+
+// ours lists the names that begin with a prefix.
+func ours(d *beneath.Dir, prefix string) []string {
+	var out []string
+	for e, err := range d.List() {
+		if err != nil {
+			return out
+		}
+		if strings.HasPrefix(string(e.Name), prefix) {
+			out = append(out, string(e.Name))
+		}
+	}
+	return out
+}
+
+// recount sets a mailbox' quota file aside, which makes servers count anew.
+func (r *Run) recount(mailbox string) {
+	m, err := r.cache.box(mailbox)
+	if err != nil {
+		return
+	}
+	defer r.cache.releaseBox(m)
+	if _, err := m.root.Stat(quotaName); errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	_ = r.asideOf(m)(m.root, quotaName)
+}

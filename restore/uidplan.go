@@ -1,0 +1,439 @@
+package restore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mailsync/manifest"
+	"mailsync/restore/place"
+	"mailsync/scan/maildir"
+)
+
+// UIDMargin is what a safe next UID has beyond the highest that is known:
+// UIDs that a lost server gave and nobody recorded.
+const UIDMargin = 10_000
+
+// uidPlanner looks at the target's UID lists and logs while a mailbox is
+// planned. It opens nothing before it is asked.
+type uidPlanner struct {
+	b       *planBoxer
+	box     *mbox
+	tried   bool
+	err     error
+	folders map[string]*uidState // by directory
+	record  map[string][]UIDLine // by folder: the target's recorded UIDs
+}
+
+// uidState is what the server's files of one folder say.
+type uidState struct {
+	there  bool
+	broken error
+	header maildir.UIDHeader
+	next   uint32
+	index  *maildir.UIDIndex
+	inode  uint64
+	size   int64
+	log    maildir.IndexLog
+	hdr    maildir.IndexHeader
+	seen   bool // the server has an index: it knows the next UID
+}
+
+func newUIDPlanner(b *planBoxer) *uidPlanner {
+	return &uidPlanner{b: b, folders: map[string]*uidState{}}
+}
+
+func (u *uidPlanner) close() {
+	if u != nil && u.box != nil {
+		u.box.close()
+	}
+}
+
+// opened tells whether the target's mailbox can be looked at on disk.
+func (u *uidPlanner) opened() bool {
+	if !u.tried {
+		u.tried = true
+		if u.b.p.open != nil && !u.b.ground.Absent {
+			u.box, u.err = u.b.p.open.openAt(u.b.m.Name, u.b.place)
+			if errors.Is(u.err, fs.ErrNotExist) {
+				u.err = nil
+			}
+		}
+	}
+	return u.box != nil
+}
+
+// state reads the server's files of a folder; nil where the target is not
+// looked at or the folder is not there.
+func (u *uidPlanner) state(f *folderPlan) (*uidState, error) {
+	if !u.opened() {
+		return nil, u.err
+	}
+	if f.there == nil {
+		return nil, nil
+	}
+	if s, ok := u.folders[f.dir]; ok {
+		return s, nil
+	}
+	s, err := u.read(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	clear(u.folders) // one folder at a time
+	u.folders[f.dir] = s
+	return s, nil
+}
+
+func (u *uidPlanner) read(dir string) (*uidState, error) {
+	o := u.b.p.open
+	s := &uidState{}
+	c, err := o.control(u.box, dir)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		defer c.Close()
+		f, err := c.OpenFile(uidlistName)
+		switch {
+		case err == nil:
+			defer f.Close()
+			s.there, s.inode, s.size = true, f.Opened().Inode, f.Opened().Size
+			s.readList(f)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	d, err := o.indexes(u.box, dir)
+	if err != nil || d == nil {
+		return s, err
+	}
+	defer d.Close()
+	for _, name := range []string{"dovecot.index.log.2", "dovecot.index.log"} {
+		f, err := d.OpenFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = s.log.Read(f)
+		_ = f.Close()
+		if err != nil && !errors.Is(err, maildir.ErrIndexLog) {
+			return nil, err
+		}
+		s.seen = s.seen || s.log.UIDValidity != 0
+	}
+	if f, err := d.OpenFile("dovecot.index"); err == nil {
+		if h, err := maildir.ReadIndexHeader(f); err == nil {
+			s.hdr, s.seen = h, true
+		}
+		_ = f.Close()
+	}
+	return s, nil
+}
+
+func (s *uidState) readList(r io.Reader) {
+	l, err := maildir.ReadUIDList(r)
+	if err != nil {
+		s.broken = err
+		return
+	}
+	s.header = l.Header()
+	s.index, s.broken = maildir.IndexUIDs(l)
+	s.next = l.Next()
+}
+
+// validity is what the server takes for the folder's UIDVALIDITY.
+func (s *uidState) validity() uint32 {
+	return cmp.Or(s.header.UIDValidity, s.log.UIDValidity, s.hdr.UIDValidity)
+}
+
+// serverNext is the highest next UID that the server's indexes know.
+func (s *uidState) serverNext() uint32 { return max(s.log.NextUID, s.hdr.NextUID) }
+
+// logged tells what the target's server remembers of a message that is gone.
+func (u *uidPlanner) logged(_ context.Context, f *folderPlan, base string) (maildir.Gone, error) {
+	s, err := u.state(f)
+	if err != nil || s == nil {
+		return maildir.NotInLog, err
+	}
+	return s.gone(base), nil
+}
+
+func (s *uidState) gone(base string) maildir.Gone {
+	g := s.log.GUID(maildir.GUID("", base))
+	if g == maildir.NotInLog && s.index != nil && s.validity() == s.log.UIDValidity {
+		if uid := s.index.UID(base); uid != 0 {
+			return s.log.UID(uid)
+		}
+	}
+	return g
+}
+
+// list plans what happens to a folder's UID list, and forecasts what its
+// clients fetch again.
+func (u *uidPlanner) list(ctx context.Context, f *folderPlan) ([]Action, error) {
+	s, err := u.state(f)
+	if err != nil {
+		return nil, err
+	}
+	b := u.b
+	if s == nil && b.p.open == nil && f.there != nil && f.there.UIDValidity != 0 {
+		s = &uidState{there: true, header: maildir.UIDHeader{UIDValidity: f.there.UIDValidity}, next: f.there.UIDNext}
+	}
+	if s != nil && s.there && s.broken == nil {
+		u.forecast(f, s, nil)
+		return u.raise(f, s), nil
+	}
+	from, list, err := u.restored(ctx, f, s)
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		u.forecast(f, s, nil)
+		return nil, nil
+	}
+	a := Action{Op: UID, Ref: manifest.Ref{Folder: f.name}, Dir: f.dir, From: from, UIDs: list}
+	a.Detail = fmt.Sprintf("the UID list is restored from %s before the server looks: UIDVALIDITY %d, next UID %d, %d messages", from, list.Validity, list.Next, len(list.Lines))
+	if s != nil && s.there {
+		a.Pre = Ground{Inode: s.inode, Size: s.size}
+	}
+	u.forecast(f, s, list)
+	return []Action{a}, nil
+}
+
+// restored makes the list of a folder that has lost its own: from the
+// target's record, or, where everything is restored, from the source's.
+func (u *uidPlanner) restored(ctx context.Context, f *folderPlan, s *uidState) (string, *UIDs, error) {
+	b := u.b
+	if b.base != nil {
+		if r := b.base.Folder(f.name); r != nil && r.UIDValidity != 0 {
+			lines, err := u.recorded(ctx, f.name)
+			if err != nil {
+				return "", nil, err
+			}
+			return "the record", u.compose(f, s, r, lines), nil
+		}
+	}
+	if !b.facts.whole {
+		return "", nil, nil
+	}
+	for i := 1; i <= b.p.sources; i++ {
+		mb := b.m.Sides[i].Mailbox
+		if mb == nil {
+			continue
+		}
+		r := mb.Folder(f.name)
+		if r == nil || r.UIDValidity == 0 {
+			continue
+		}
+		return b.p.infos[i].Name, u.compose(f, s, r, f.lines[i]), nil
+	}
+	return "", nil, nil
+}
+
+// compose makes a list that is strictly valid; nil where the server has gone
+// on with another UIDVALIDITY.
+func (u *uidPlanner) compose(f *folderPlan, s *uidState, r *manifest.Folder, lines []UIDLine) *UIDs {
+	list := &UIDs{Validity: r.UIDValidity, GUID: r.GUID, Next: r.UIDNext}
+	if s != nil && s.validity() != 0 && s.validity() != r.UIDValidity {
+		return nil
+	}
+	if s != nil && s.there {
+		list.Next = max(list.Next, s.next)
+	}
+	slices.SortFunc(lines, func(a, b UIDLine) int { return cmp.Compare(a.UID, b.UID) })
+	list.Lines = slices.CompactFunc(lines, func(a, b UIDLine) bool { return a.UID == b.UID })
+	known := u.highest(f.name, r.UIDValidity)
+	if s != nil && s.seen {
+		list.Next = max(list.Next, known, s.serverNext())
+	} else {
+		list.Next = beyond(max(list.Next, known), u.b.p.o.Arrivals[u.b.m.Name])
+	}
+	if n := len(list.Lines); n > 0 {
+		list.Next = max(list.Next, list.Lines[n-1].UID+1)
+	}
+	return list
+}
+
+// beyond adds the margin to a next UID.
+func beyond(next uint32, arrivals int64) uint32 {
+	return uint32(min(int64(max(next, 1))+max(arrivals, 0)+UIDMargin, 1<<32-2))
+}
+
+// recorded returns the UIDs that the target's record knows of a folder.
+func (u *uidPlanner) recorded(ctx context.Context, folder string) ([]UIDLine, error) {
+	if u.record == nil {
+		u.record = map[string][]UIDLine{}
+		v, err := u.b.p.sides[0].Base.Open(ctx, u.b.m.Name)
+		if err != nil {
+			return nil, err
+		}
+		defer v.Close()
+		for e, err := range v.Entries(ctx) {
+			if err != nil {
+				return nil, err
+			}
+			if e.UID != 0 {
+				n := maildir.ParseName(e.Name)
+				u.record[e.Folder] = append(u.record[e.Folder], UIDLine{UID: e.UID, Base: []byte(n.ServerBase)})
+			}
+		}
+	}
+	return u.record[folder], nil
+}
+
+// highest returns the highest next UID that any store or record knows under a
+// UIDVALIDITY.
+func (u *uidPlanner) highest(folder string, validity uint32) (next uint32) {
+	see := func(mb *manifest.Mailbox) {
+		if mb == nil {
+			return
+		}
+		if f := mb.Folder(folder); f != nil && f.UIDValidity == validity {
+			next = max(next, f.UIDNext)
+		}
+	}
+	for i := range u.b.m.Sides {
+		see(u.b.m.Sides[i].Mailbox)
+	}
+	see(u.b.base)
+	for _, mb := range u.b.records() {
+		see(mb)
+	}
+	return next
+}
+
+// raise plans, or only names, the raising of a next UID that other stores
+// have gone beyond: the sign of an older copy that was promoted.
+func (u *uidPlanner) raise(f *folderPlan, s *uidState) []Action {
+	b := u.b
+	v := s.validity()
+	if v == 0 {
+		return nil
+	}
+	known := max(u.highest(f.name, v), s.serverNext())
+	arrivals := b.p.o.Arrivals[b.m.Name]
+	if known <= s.next && arrivals == 0 {
+		return nil
+	}
+	x := SafeUID{Folder: f.name, Now: s.next, Safe: beyond(max(known, s.next), arrivals)}
+	args := []string{"doveadm mailbox update --min-next-uid", strconv.FormatUint(uint64(x.Safe), 10)}
+	if m := u.modseq(f.name, v); m > 0 {
+		x.HighestModSeq = m + UIDMargin
+		args = append(args, "--min-highest-modseq", strconv.FormatUint(x.HighestModSeq, 10))
+	}
+	x.Command = strings.Join(append(args, "-u", shellQuote(b.m.Name), shellQuote(f.name)), " ")
+	b.box.NextUID = append(b.box.NextUID, x)
+	if !b.p.o.FixUIDNext || !s.there {
+		return nil
+	}
+	return []Action{{
+		Op: UID, Ref: manifest.Ref{Folder: f.name}, Dir: f.dir, Pre: Ground{Inode: s.inode, Size: s.size},
+		UIDs:   &UIDs{Validity: v, Next: x.Safe},
+		Detail: fmt.Sprintf("next UID %d is raised to %d: clients know UIDs up to %d", s.next, x.Safe, known-1),
+	}}
+}
+
+// modseq returns the highest HIGHESTMODSEQ that a store or record knows, 0
+// where the target's own is the highest.
+func (u *uidPlanner) modseq(folder string, validity uint32) (top uint64) {
+	own := uint64(0)
+	for i := range u.b.m.Sides {
+		mb := u.b.m.Sides[i].Mailbox
+		if mb == nil {
+			continue
+		}
+		if f := mb.Folder(folder); f != nil && f.UIDValidity == validity {
+			if i == 0 {
+				own = f.HighestModSeq
+			}
+			top = max(top, f.HighestModSeq)
+		}
+	}
+	if top <= own {
+		return 0
+	}
+	return top
+}
+
+// forecast says what the folder's clients will see.
+func (u *uidPlanner) forecast(f *folderPlan, s *uidState, list *UIDs) {
+	x := &u.b.box
+	lines := map[string]bool{}
+	if list != nil {
+		x.UIDs = worse(x.UIDs, UIDRestored)
+		for _, l := range list.Lines {
+			lines[string(l.Base)] = true
+		}
+	}
+	for base, size := range f.adding {
+		switch {
+		case list != nil && lines[base]:
+		case list == nil && s != nil && s.index != nil && s.index.UID(base) != 0 && s.gone(base) == maildir.NotInLog:
+			x.UIDs = worse(x.UIDs, UIDKept)
+		default:
+			x.UIDs = worse(x.UIDs, UIDNew)
+			x.FetchMessages++
+			x.FetchBytes += size
+		}
+	}
+	if list == nil && u.moves(f, s) {
+		x.UIDs = worse(x.UIDs, UIDResync)
+		x.UIDValidity = true
+	}
+}
+
+// moves tells whether the folder's UIDVALIDITY will be another than clients
+// know: its list is gone and nothing is there to restore it from.
+func (u *uidPlanner) moves(f *folderPlan, s *uidState) bool {
+	if s != nil && (s.there && s.broken == nil || s.validity() != 0) {
+		return false
+	}
+	if f.there == nil && f.adds == 0 {
+		return false
+	}
+	for _, mb := range append(u.b.sources(), u.b.base) {
+		if mb == nil {
+			continue
+		}
+		if r := mb.Folder(f.name); r != nil && r.UIDValidity != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// sources returns the sources' mailboxes.
+func (b *planBoxer) sources() []*manifest.Mailbox {
+	var out []*manifest.Mailbox
+	for i := 1; i <= b.p.sources; i++ {
+		out = append(out, b.m.Sides[i].Mailbox)
+	}
+	return out
+}
+
+// quota reads the mailbox' usage and limit, in bytes.
+func (u *uidPlanner) quota() (used, limit int64, ok bool) {
+	p, _, err := place.ReadSmall(u.box.root, quotaName, 1<<20)
+	if err != nil {
+		return 0, 0, false
+	}
+	q, err := maildir.ParseQuota(bytes.NewReader(p))
+	if err != nil {
+		return 0, 0, false
+	}
+	for part := range strings.SplitSeq(q.Limits, ",") {
+		if n, ok := strings.CutSuffix(part, "S"); ok {
+			limit, _ = strconv.ParseInt(n, 10, 64)
+		}
+	}
+	return q.Bytes, limit, true
+}
