@@ -83,7 +83,11 @@ func sampleLines(r *drive.Result) string {
 func clean(t *testing.T, b drive.Bin, args ...string) *drive.Result {
 	t.Helper()
 	r := run(t, b, []int{0}, args...)
-	for _, l := range r.Find("finding") {
+	for i, l := range r.Find("finding") {
+		if i == 5 {
+			t.Errorf("mailsync %s: … %d findings", strings.Join(args, " "), len(r.Find("finding")))
+			break
+		}
 		t.Errorf("mailsync %s: a false finding: %s", strings.Join(args, " "), l.Raw)
 	}
 	return r
