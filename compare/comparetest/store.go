@@ -40,15 +40,9 @@ type Message struct {
 
 // Entry makes the entry that a scan would make.
 func (m Message) Entry() manifest.Entry {
-	base, info, _ := strings.Cut(m.Name, ":")
-	unique := base
-	for _, tag := range [2]string{",W=", ",S="} {
-		if i := strings.LastIndex(unique, tag); i > 0 {
-			unique = unique[:i]
-		}
-	}
+	_, info, _ := strings.Cut(m.Name, ":")
 	e := manifest.Entry{
-		Folder: m.Folder, Unique: unique, Sub: manifest.Cur, Name: m.Name, Keywords: slices.Clone(m.Keywords),
+		Folder: m.Folder, Unique: m.unique(), Sub: manifest.Cur, Name: m.Name, Keywords: slices.Clone(m.Keywords),
 		UID: m.UID, Inode: m.Inode, Opaque: m.Opaque, Status: manifest.Sound, Detail: m.Detail,
 		Size: int64(len(m.Body)), Digest: manifest.BLAKE3.Sum([]byte(m.Body)),
 	}
@@ -97,6 +91,16 @@ func (m Message) Entry() manifest.Entry {
 	return e
 }
 
+func (m *Message) unique() string {
+	unique, _, _ := strings.Cut(m.Name, ":")
+	for _, tag := range [2]string{",W=", ",S="} {
+		if i := strings.LastIndex(unique, tag); i > 0 {
+			unique = unique[:i]
+		}
+	}
+	return unique
+}
+
 // Box is one fake mailbox.
 type Box struct {
 	Mailbox  manifest.Mailbox // Name, Messages, Bytes and INBOX are filled in
@@ -109,6 +113,7 @@ type Box struct {
 	FailAfter int           // with Err: entries that come before it
 	Err       error         // of Entries
 	AbsentErr error         // of Absences
+	Blind     map[string]string
 }
 
 // Store is a fake replica.
@@ -226,6 +231,16 @@ func (b *Box) All() []manifest.Entry {
 	return list
 }
 
+func (b *Box) has(folder, unique string) bool {
+	for i := range b.Messages {
+		m := &b.Messages[i]
+		if (m.Folder == folder || m.Folder == "" && folder == "INBOX") && m.unique() == unique {
+			return true
+		}
+	}
+	return slices.ContainsFunc(b.Entries, func(e manifest.Entry) bool { return e.Folder == folder && e.Unique == unique })
+}
+
 type view struct {
 	b       *Box
 	mb      manifest.Mailbox
@@ -274,6 +289,9 @@ func (v *view) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] 
 	}
 }
 
+// Blind implements compare.Partly.
+func (v *view) Blind() map[string]string { return v.b.Blind }
+
 // Lookup implements compare.Witness.
 func (s *Store) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
 	if ctx.Err() != nil {
@@ -293,10 +311,8 @@ func (s *Store) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence,
 	if b == nil {
 		return compare.Absent, nil
 	}
-	for _, e := range b.All() {
-		if e.Folder == ref.Folder && e.Unique == ref.Unique {
-			return compare.Present, nil
-		}
+	if b.has(ref.Folder, ref.Unique) {
+		return compare.Present, nil
 	}
 	return compare.Absent, nil
 }

@@ -217,7 +217,7 @@ func (v *Verification) absences(ctx context.Context, view *scan.View, t *target,
 			o.findings = append(o.findings, f)
 			continue
 		}
-		if vanished(view, &a) {
+		if view.Vanished(&a) {
 			o.vanished = append(o.vanished, manifest.Finding{
 				Store: store, Mailbox: t.name, Folder: a.Entry.Folder, File: a.Entry.File(),
 				Kind: manifest.Missing, Detail: "recorded and gone: " + a.Evidence.String(),
@@ -225,16 +225,6 @@ func (v *Verification) absences(ctx context.Context, view *scan.View, t *target,
 		}
 	}
 	return nil
-}
-
-// vanished tells whether this look found a message gone without evidence
-// either way.
-func vanished(view *scan.View, a *manifest.Absence) bool {
-	switch a.Evidence {
-	case manifest.NoEvidence, manifest.OrdinaryAbsence, manifest.MassDisappearing:
-		return a.FirstAbsent.Equal(view.Mailbox().Began)
-	}
-	return false
 }
 
 // decide chooses which files a stage reads.
