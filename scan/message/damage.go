@@ -243,6 +243,8 @@ func (j *judgement) size() (truncated, grown, wrong string) {
 				return "", "", detail + "; the content is what was recorded"
 			case hasW && (m.Size == w || m.Size+m.Lines.Bare() == w):
 				return "", "", detail + "; its line ends were converted"
+			case f.Encoding.Compressed() && s == f.Stored.Size:
+				return "", "", detail + ", the compressed size" // written by something other than a server
 			case m.Size < s:
 				return detail, "", ""
 			default:

@@ -109,6 +109,7 @@ func TestDamage(t *testing.T) {
 		{"gzip, sound", gz, named, none, 0, nil},
 		{"zstd, sound", zst, named, none, 0, nil},
 		{"gzip, name wrong", gz, wrongName, manifest.Truncated, p, []manifest.Kind{manifest.LineCount}},
+		{"gzip, named by its compressed size", gz, Claim{S: int64(len(gz)), HasS: true}, manifest.WrongSizeName, p, nil},
 		{"gzip, cut", gz[:len(gz)/2], named, manifest.CompressedCorrupt, p, nil},
 		{"gzip, cut, recorded", gz[:len(gz)/2], merge(named, Claim{Digest: manifest.BLAKE3.Sum(gz), Plain: recorded.Digest, Size: int64(len(gz)), HasSize: true}), manifest.Truncated, p, []manifest.Kind{manifest.CompressedCorrupt, manifest.ContentChanged}},
 		{"gzip of what was recorded plain", gz, both, none, 0, nil},
