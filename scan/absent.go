@@ -12,9 +12,13 @@ import (
 	"mailsync/scan/maildir"
 )
 
-// maxLooks bounds how often one folder is listed again for files that were
-// renamed while it was looked at.
-const maxLooks = 64
+// maxListed bounds how many names are listed again in one folder for files
+// that were renamed while it was looked at; maxProofs, how often it is waited
+// for to come to rest.
+const (
+	maxListed = 20_000_000
+	maxProofs = 4
+)
 
 // stillTries is how often a folder is listed in the hope that nothing moves
 // meanwhile, before it is said that nothing can be proven.
@@ -25,49 +29,82 @@ const stillTries = 12
 // and read, or nil: then the message is recorded as absent where that is
 // proven, and kept with a finding where it is not.
 func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
-	v := fl.v
-	unique := t.unique()
-	tried := map[string]bool{}
-	for fl.looks < maxLooks {
-		l, err := fl.relist(ctx, t.old != nil)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
+	for fl.relisted < maxListed {
+		// What was renamed is in the next listing, most of the time.
+		if fl.again == nil {
+			if err := fl.relist(ctx); err != nil {
+				return fl.stopped(ctx, t, err)
 			}
-			return fl.unproven(t, err), nil
 		}
-		for _, it := range l.group(unique) {
-			key := it.sub.String() + "/" + it.name
-			if tried[key] || it.odd {
-				continue
-			}
-			tried[key] = true
-			n := fl.task(&it)
-			n.old = t.old
-			if err := v.readNow(ctx, &n); err != nil {
-				return nil, err
-			}
-			switch n.out {
-			case vanished, refused:
-				continue
-			}
-			return &n, nil
+		n, shown, err := fl.tryNames(ctx, t)
+		if n != nil || err != nil {
+			return n, err
 		}
-		if t.old == nil && fl.looks >= 2 {
-			return nil, nil // came and went while we looked
+		if shown {
+			fl.again = nil // renamed again since it was listed
+			continue
 		}
-		if l.still {
+		if fl.again.still {
 			if t.old != nil {
 				fl.absent(t.old)
 			}
 			return nil, nil
 		}
-		fl.again = nil // it showed nothing: only a fresh one can
+		if t.old == nil {
+			if fl.again.calm {
+				return nil, nil // it came and went while we looked
+			}
+			fl.again = nil
+			if t.tries++; t.tries > 3 {
+				return nil, nil
+			}
+			continue
+		}
+		// Not shown is not gone: a listing proves that only when nothing moves.
+		if fl.proofs++; fl.proofs > maxProofs {
+			break
+		}
+		if err := fl.rest(ctx); err != nil {
+			return fl.stopped(ctx, t, err)
+		}
+		if !fl.again.still && len(fl.again.group(t.unique())) == 0 {
+			break
+		}
 	}
 	if t.old == nil {
 		return nil, nil
 	}
 	return fl.unproven(t, errRestless), nil
+}
+
+func (fl *folderLook) stopped(ctx context.Context, t *task, err error) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return fl.unproven(t, err), nil
+}
+
+// tryNames reads the message under the names that the last listing shows.
+// shown tells that there were some.
+func (fl *folderLook) tryNames(ctx context.Context, t *task) (found *task, shown bool, err error) {
+	for _, it := range fl.again.group(t.unique()) {
+		if it.odd {
+			continue
+		}
+		n := fl.task(&it)
+		n.old = t.old
+		if err := fl.v.readNow(ctx, &n); err != nil {
+			return nil, false, err
+		}
+		switch n.out {
+		case refused:
+		case vanished:
+			shown = true
+		default:
+			return &n, true, nil
+		}
+	}
+	return nil, shown, nil
 }
 
 var errRestless = errors.New("it is not where it was, and the folder moves too fast to prove that it is gone")
@@ -82,35 +119,45 @@ func (fl *folderLook) unproven(t *task, err error) *task {
 	return n
 }
 
-// relist returns a listing that was made after the one that is merged. With
-// proof it tries to make one during which nothing moved.
-func (fl *folderLook) relist(ctx context.Context, proof bool) (*listing, error) {
-	if fl.again != nil && (fl.again.still || !proof) {
-		return fl.again, nil
-	}
+// relist lists the folder anew.
+func (fl *folderLook) relist(ctx context.Context) error {
 	if fl.missing {
 		// The folder is proven gone: so are its messages.
 		fl.again = &listing{calm: true, still: true}
-		return fl.again, nil
+		return nil
 	}
+	fl.looks++
+	l, err := fl.dirs.list(ctx, fl.v.s.opt.Now, fineMargin)
+	if err != nil {
+		return err
+	}
+	fl.relisted += int64(len(l.items)) + 100
+	if l.still {
+		// One listing may lack a name even so, on a file system that lists
+		// badly: a second one has to say the same.
+		if l.still, err = fl.dirs.confirm(ctx, l); err != nil {
+			return err
+		}
+	}
+	fl.again = l
+	return nil
+}
+
+// rest lists the folder until nothing moves meanwhile, for a while.
+func (fl *folderLook) rest(ctx context.Context) error {
 	for try := range stillTries {
-		if try > 0 {
-			// A stamp must be older than the clock's grain to prove anything.
-			if err := pause(ctx, min(time.Duration(try)*fineMargin, 200*time.Millisecond)); err != nil {
-				return nil, err
-			}
+		// A stamp must be older than the clock's grain to prove anything.
+		if err := pause(ctx, min(time.Duration(try+1)*fineMargin, 200*time.Millisecond)); err != nil {
+			return err
 		}
-		fl.looks++
-		l, err := fl.dirs.list(ctx, fl.v.s.opt.Now, fineMargin)
-		if err != nil {
-			return nil, err
+		if err := fl.relist(ctx); err != nil {
+			return err
 		}
-		fl.again = l
-		if l.still || !proof {
-			break
+		if fl.again.still {
+			return nil
 		}
 	}
-	return fl.again, nil
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -234,11 +281,11 @@ const (
 func (v *View) weigh() {
 	var open int64
 	for i := range v.gone {
-		if a := &v.gone[i]; a.Evidence == manifest.NoEvidence {
-			if v.seenElsewhere(&a.Entry) {
-				a.Evidence = manifest.OrdinaryAbsence // moved to another folder
-				continue
-			}
+		a := &v.gone[i]
+		if (a.Evidence == manifest.NoEvidence || a.Evidence.Lost()) && v.seenElsewhere(&a.Entry) {
+			a.Evidence = manifest.OrdinaryAbsence // moved to another folder
+		}
+		if a.Evidence == manifest.NoEvidence {
 			open++
 		}
 	}
@@ -265,15 +312,15 @@ func (v *View) weigh() {
 // countVanished counts what is gone without evidence either way.
 func (v *View) countVanished() {
 	for i := range v.gone {
-		if v.vanished(&v.gone[i]) {
+		if v.Vanished(&v.gone[i]) {
 			v.counts.Vanished++
 		}
 	}
 }
 
-// vanished tells whether this look found a message gone without evidence
+// Vanished tells whether this look found a message gone without evidence
 // either way.
-func (v *View) vanished(a *manifest.Absence) bool {
+func (v *View) Vanished(a *manifest.Absence) bool {
 	switch a.Evidence {
 	case manifest.NoEvidence, manifest.OrdinaryAbsence, manifest.MassDisappearing:
 		return a.FirstAbsent.Equal(v.mb.Began) && !v.seenElsewhere(&a.Entry)

@@ -140,6 +140,8 @@ func TestMovedIsNotVanished(t *testing.T) {
 	b := newTree(t)
 	b.maildir("u", "u/.Archive")
 	files := b.many("u/cur", 12)
+	base, _, _ := strings.Cut(strings.TrimPrefix(files[0], "u/cur/"), ":")
+	b.write("u/dovecot-uidlist", "3 V1 N9\n1 :"+base+"\n")
 	b.old()
 	s := scanner(t, b.path, Options{})
 	rec := mustLook(t, s, "u", nil, LookOptions{})
@@ -147,6 +149,11 @@ func TestMovedIsNotVanished(t *testing.T) {
 		b.check(os.Rename(b.at(f), b.at(strings.Replace(f, "u/cur", "u/.Archive/cur", 1))))
 	}
 	m := mustLook(t, s, "u", rec, LookOptions{})
+	for u, e := range evidences(m) {
+		if e != "ordinary_absence" {
+			t.Errorf("%s: %s", u, e)
+		}
+	}
 	if m.counts.Vanished != 0 || m.mass || len(m.entries) != 12 {
 		t.Errorf("vanished %d, mass %v, %d entries", m.counts.Vanished, m.mass, len(m.entries))
 	}

@@ -115,6 +115,7 @@ func (fl *folderLook) openDirs() (err error) {
 func (fl *folderLook) blinded(err error) {
 	fl.close()
 	fl.blind = err
+	fl.v.blinded(fl.info.Name, err.Error())
 	fl.v.finding(manifest.Finding{Folder: fl.info.Name, Kind: manifest.Unreadable, Detail: err.Error()})
 	fl.info.NewStamp, fl.info.CurStamp = manifest.DirStamp{}, manifest.DirStamp{}
 	fl.v.setFolder(fl)

@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"io/fs"
 	"slices"
 	"strings"
@@ -42,6 +43,8 @@ type listing struct {
 	// name can have been skipped (readdir may skip names during renames); still,
 	// that in addition both stamps were old enough for a move to show.
 	calm, still bool
+	// sum is the sum of the hashes of all names, in any order.
+	sum uint64
 }
 
 // folderDirs holds a folder's directories while it is looked at. Either may be
@@ -142,6 +145,25 @@ func compareItems(a, b item) int {
 }
 
 func (l *listing) read(ctx context.Context, d *beneath.Dir, sub manifest.Sub, names *arena) error {
+	return eachName(ctx, d, func(e beneath.Dirent) {
+		name := names.add(e.Name)
+		l.sum += hashName(sub, e.Name)
+		if standing, reason := maildir.Judge(name); standing != maildir.Message {
+			if standing == maildir.Bad {
+				l.bad = append(l.bad, oddName{name: name, sub: sub, reason: reason})
+			}
+			return
+		}
+		p := maildir.ParseName(name)
+		l.items = append(l.items, item{
+			name: name, unique: p.Unique, inode: e.Inode, sub: sub,
+			odd: e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN,
+		})
+	})
+}
+
+// eachName goes through the names of a directory that readers do not skip.
+func eachName(ctx context.Context, d *beneath.Dir, visit func(beneath.Dirent)) error {
 	if d == nil {
 		return nil
 	}
@@ -153,23 +175,41 @@ func (l *listing) read(ctx context.Context, d *beneath.Dir, sub manifest.Sub, na
 		if n++; n%4096 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if e.Name[0] == '.' {
-			continue
+		if e.Name[0] != '.' {
+			visit(e)
 		}
-		name := names.add(e.Name)
-		if standing, reason := maildir.Judge(name); standing != maildir.Message {
-			if standing == maildir.Bad {
-				l.bad = append(l.bad, oddName{name: name, sub: sub, reason: reason})
-			}
-			continue
-		}
-		p := maildir.ParseName(name)
-		l.items = append(l.items, item{
-			name: name, unique: p.Unique, inode: e.Inode, sub: sub,
-			odd: e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN,
-		})
 	}
 	return nil
+}
+
+func hashName(sub manifest.Sub, name []byte) uint64 {
+	return maphash.Bytes(hashSeed, name) * (2*uint64(sub) + 1)
+}
+
+// confirm lists again and tells whether everything is as it was: the same
+// names, and stamps that did not move. It keeps no names.
+func (f *folderDirs) confirm(ctx context.Context, l *listing) (bool, error) {
+	sum := uint64(0)
+	for _, s := range [2]manifest.Sub{manifest.New, manifest.Cur} {
+		if err := eachName(ctx, f.of(s), func(e beneath.Dirent) { sum += hashName(s, e.Name) }); err != nil {
+			return false, err
+		}
+	}
+	for _, s := range [2]manifest.Sub{manifest.New, manifest.Cur} {
+		now, err := stamp(f.of(s))
+		if err != nil {
+			return false, err
+		}
+		was := l.newStamp
+		if s == manifest.Cur {
+			was = l.curStamp
+		}
+		now.Safe = was.Safe
+		if now != was {
+			return false, nil
+		}
+	}
+	return sum == l.sum, nil
 }
 
 // group returns the items of one unique name.

@@ -39,6 +39,7 @@ type task struct {
 	gone  bool            // recorded, and not in the listing: to be looked for
 
 	out    outcome
+	tries  int  // how often it was looked for
 	same   bool // the recorded stamps are those of the file
 	err    error
 	facts  message.Facts

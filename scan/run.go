@@ -590,7 +590,7 @@ func (r *run) write(ctx context.Context, v *View, d *manifest.Draft, out *looked
 		if f, ok := MissingFinding(r.s.cfg.Name, out.name, &a); ok {
 			v.finding(f)
 			v.standing = true
-		} else if v.vanished(&a) {
+		} else if v.Vanished(&a) {
 			out.vanished = append(out.vanished, vanishedFinding(r.s.cfg.Name, out.name, &a))
 		}
 		if err := d.Absent(&a); err != nil {

@@ -34,8 +34,10 @@ type folderLook struct {
 	isOpen   bool
 	list     *listing
 	again    *listing // a later listing, for what was not found
-	looks    int
-	pending  int // tasks on their way
+	looks    int      // how often it was listed again
+	relisted int64    // names in those listings
+	proofs   int      // how often it was waited for to come to rest
+	pending  int      // tasks on their way
 	produced bool
 
 	log       *maildir.IndexLog
@@ -357,6 +359,7 @@ func (v *View) oddBranch(o oddBranch) {
 		dir = o.dir
 	}
 	f.Folder, _ = v.folderName(dir, nil)
+	v.blinded(f.Folder, f.Detail)
 	v.finding(f)
 }
 
@@ -384,6 +387,7 @@ func (v *View) absentFolder(rf *manifest.Folder, odd []oddBranch) {
 		default:
 			fl.blind = err
 		}
+		v.blinded(rf.Name, fl.blind.Error())
 		v.finding(manifest.Finding{Folder: rf.Name, Kind: manifest.Unreadable, Detail: fl.blind.Error()})
 	}
 	fl.info = *rf

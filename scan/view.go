@@ -81,6 +81,7 @@ type View struct {
 	seenNames hashes             // unique names without a recorded entry
 	seenBody  hashes             // their content
 	open      int                // folders whose directories are open
+	blind     map[string]string
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -251,6 +252,18 @@ func (v *View) Mailbox() *manifest.Mailbox { return &v.mb }
 // Counts returns what was seen and done so far.
 func (v *View) Counts() Counts { return v.counts }
 
+// Blind names the folders whose messages could not all be listed, each with
+// the reason; "" stands for parts of the mailbox that have no folder's name.
+// What they seem to lack is unknown. It is valid after Entries.
+func (v *View) Blind() map[string]string { return v.blind }
+
+func (v *View) blinded(folder, why string) {
+	if v.blind == nil {
+		v.blind = make(map[string]string)
+	}
+	v.blind[folder] = why
+}
+
 // Close implements compare.View.
 func (v *View) Close() error {
 	for _, fl := range v.folders {
@@ -309,7 +322,8 @@ func (v *View) finding(f manifest.Finding) {
 			v.counts.Suspect++
 		}
 	case manifest.Disorder:
-		if v.o.NoDisorder {
+		// What reading tells is told by the look that reads.
+		if v.o.NoDisorder && f.Kind != manifest.WrongSizeName {
 			return
 		}
 		v.counts.Disordered++
