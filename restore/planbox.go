@@ -63,7 +63,7 @@ func (b *planBoxer) plan(ctx context.Context) error {
 			b.box.Note = b.p.infos[i].Name + ": " + why
 		}
 	}
-	if !b.sourced() && (t.Absent || t.Mailbox == nil) {
+	if !b.sourced() && b.missing() {
 		return nil
 	}
 	var known bool
@@ -90,6 +90,12 @@ func (b *planBoxer) plan(ctx context.Context) error {
 		}
 	}
 	return b.finish(ctx)
+}
+
+// missing tells whether the target has no such mailbox.
+func (b *planBoxer) missing() bool {
+	t := &b.m.Sides[0]
+	return t.Absent || t.Mailbox == nil || b.p.gone.gone(b.m.Name)
 }
 
 // sourced tells whether a source has the mailbox.
@@ -164,13 +170,13 @@ func (b *planBoxer) look(ctx context.Context) error {
 		}
 	}
 	f.recorded = !b.began[0].IsZero()
-	empty := t.Absent || t.Mailbox == nil || t.Mailbox.Messages == 0
+	empty := b.missing() || t.Mailbox.Messages == 0
 	f.whole = empty || p.resume[b.m.Name]
 	if !empty {
 		f.recreated = recreated(t.Mailbox, b.base)
 	}
-	b.ground.Absent = t.Absent || t.Mailbox == nil
-	if t.Mailbox != nil {
+	b.ground.Absent = b.missing()
+	if !b.ground.Absent {
 		b.ground.Root = t.Mailbox.RootInode
 	}
 	b.uids = newUIDPlanner(b)

@@ -44,6 +44,7 @@ type planner struct {
 	target   string // name of the store
 	sides    []compare.Side
 	infos    []compare.Info
+	gone     *targetSource
 	sources  int // sides 1 … sources are sources
 	now      time.Time
 	crash    time.Time
@@ -64,7 +65,10 @@ func newPlanner(o *PlanOptions) (*planner, error) {
 	if p.now.IsZero() {
 		p.now = time.Now()
 	}
-	p.sides = slices.Concat([]compare.Side{o.Target}, o.Sources, o.Others)
+	p.gone = &targetSource{Source: o.Target.Source, p: p, base: o.Target.Base, absent: map[string]bool{}}
+	target := o.Target
+	target.Source = p.gone
+	p.sides = slices.Concat([]compare.Side{target}, o.Sources, o.Others)
 	for _, s := range p.sides {
 		p.infos = append(p.infos, s.Source.Info())
 	}
