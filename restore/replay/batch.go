@@ -77,8 +77,8 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 		actions = append(actions, a)
 	}
 	run := ""
-	if n, ok := d.(interface{ Run() string }); ok {
-		run = n.Run()
+	if n, ok := d.(interface{ ID() string }); ok {
+		run = n.ID()
 	}
 	var done []delivered
 	var failure error

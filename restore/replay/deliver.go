@@ -11,9 +11,9 @@ import (
 	"mailsync/restore/archive"
 )
 
-// A batch of deliveries ends at so many messages: enough for one sync to carry
-// them all.
-const deliverBatch = 1024
+// A stretch of deliveries ends at so many messages: enough for the deliverer to
+// fill several batches, each of them one sync.
+const deliverBatch = 4096
 
 // wanted tells what is to become of a verdict, now that the window is known.
 // deliver says that the message is to be delivered; into is the folder.

@@ -127,6 +127,7 @@ func TestDeliverToDisk(t *testing.T) {
 		want[box+"\x00"+body] = at
 	}
 	state := t.TempDir()
+	undone := map[string]bool{}
 	replay := func() *result {
 		t.Helper()
 		res, err := NewResolver(Maps{Mailboxes: names(boxes...), Domains: []string{"example.com"}})
@@ -138,6 +139,7 @@ func TestDeliverToDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
+		l.Forget(func(run string) bool { return undone[run] })
 		w, err := restore.Begin(restore.RunOptions{Site: site, State: state, Command: "replay"})
 		if err != nil {
 			t.Fatal(err)
@@ -209,4 +211,45 @@ func TestDeliverToDisk(t *testing.T) {
 	if again := replay(); again.totals.Delivered != 0 || again.totals.Present != 40 || again.exit != 0 {
 		t.Errorf("a second replay: %+v exit %d", again.totals, again.exit)
 	}
+	// Gone without a word: deleted or lost once more, nobody is flooded. Taken
+	// back by mailsync itself: delivered when asked again.
+	first := ""
+	for run := range ledgerRuns(t, state) {
+		first = run
+	}
+	for _, box := range boxes {
+		if err := os.RemoveAll(filepath.Join(d.root(box), "new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(d.root(box), "new"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if gone := replay(); gone.totals.Delivered != 0 || gone.totals.Ambiguous != 30 || gone.exit != 1 {
+		t.Errorf("after a deletion: %+v exit %d", gone.totals, gone.exit)
+	}
+	undone[first] = true
+	if back := replay(); back.totals.Delivered != 30 || back.exit != 0 {
+		t.Errorf("after an undo: %+v exit %d", back.totals, back.exit)
+	}
+}
+
+// ledgerRuns are the runs that the ledger names.
+func ledgerRuns(t *testing.T, state string) map[string]bool {
+	t.Helper()
+	l, err := OpenLedger(filepath.Join(state, "replay"), "primary", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]bool{}
+	for x, err := range l.all() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.run == "" {
+			t.Error("a delivery of no run")
+		}
+		out[x.run] = true
+	}
+	return out
 }

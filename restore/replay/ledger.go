@@ -26,6 +26,7 @@ type Ledger struct {
 	dir      string
 	readOnly bool
 	journal  *durable.Journal
+	undone   func(run string) bool
 }
 
 // delivered is one message of the ledger.
@@ -71,6 +72,10 @@ func OpenLedger(dir, target string, readOnly bool) (*Ledger, error) {
 	l.journal = j
 	return l, nil
 }
+
+// Forget leaves out what the runs delivered for which undone holds: mailsync
+// itself took it back, so that nobody deleted it.
+func (l *Ledger) Forget(undone func(run string) bool) { l.undone = undone }
 
 func (l *Ledger) path() string { return filepath.Join(l.dir, "ledger") }
 
@@ -130,6 +135,9 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 			if d.bad {
 				yield(delivered{}, fmt.Errorf("%w: record %d", ErrLedger, rec.Seq))
 				return
+			}
+			if l.undone != nil && l.undone(x.run) {
+				continue
 			}
 			if !yield(x, nil) {
 				return
