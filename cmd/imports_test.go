@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"scan/beneath":                 {},
 	"scan/budget":                  {},
 	"scan":                         {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"scan/verify":                  {"scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
+	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
 	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/compare"
 )
 
 // app is one run of the program.
@@ -71,6 +73,9 @@ func (a *app) do(f commandFunc) func(*cobra.Command, []string) error {
 		a.started = true
 		a.command = commandName(cmd)
 		a.summary = ui.SummaryOf(a.command)
+		for _, name := range counts[a.command] {
+			a.summary.Counts[name] = 0
+		}
 		a.talk()
 		if a.flags.readers < 0 {
 			return usage("--readers must not be negative")
@@ -88,6 +93,22 @@ func (a *app) do(f commandFunc) func(*cobra.Command, []string) error {
 		return err
 	}
 }
+
+// counts are the fields of the summary's counts that a command always has.
+var counts = func() map[string][]string {
+	looks := strings.Fields("mailboxes folders messages bytes read_bytes reused damaged suspect disordered unreadable vanished")
+	writes := strings.Fields("planned done already skipped refused failed")
+	account := strings.Fields("archived present delivered would_deliver deleted filtered duplicate ambiguous failed unexplained no_mailbox outside_window")
+	differences := strings.Fields("mailboxes messages differences")
+	for _, k := range compare.Kinds {
+		differences = append(differences, string(k))
+	}
+	both := slices.Concat(writes, account)
+	return map[string][]string{
+		"scan": looks, "verify": looks, "diff": differences, "restore": writes, "apply": writes, "undo": writes,
+		"replay": both, "audit": both,
+	}
+}()
 
 // commandName is the path of a command without the program's name.
 func commandName(cmd *cobra.Command) string {
@@ -150,8 +171,10 @@ func (a *app) finish(ctx context.Context, err error) int {
 		}
 	}
 	a.out.Record(s)
-	if code <= exitPartial && a.out.Err() != nil {
-		return exitIO // the summary itself was lost
+	if w := a.out.Err(); code <= exitPartial && w != nil {
+		// The summary itself was lost.
+		a.out.Problem(a.command, fmt.Errorf("%w: %w", errOutput, w), "")
+		return exitIO
 	}
 	return code
 }

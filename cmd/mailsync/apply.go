@@ -32,7 +32,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	if err := a.permitted(w); err != nil {
 		return outcome{}, err
 	}
-	h := planHeader(plan)
+	h := plan.Header()
 	set := a.budgets()
 	target, err := a.openLive(a.storeOfRun(h.Store, h.Path), set)
 	if err != nil {
@@ -72,7 +72,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	if err := a.confirm(ctx, w, "Apply this plan to "+ui.Name(h.Store)+"?"); err != nil {
 		return outcome{}, err
 	}
-	did, err := a.apply(ctx, plan.Actions(ctx), applied{site: target.site(), src: sources, total: f.Actions, few: f.Actions <= fewActions})
+	did, err := a.apply(ctx, plan, applied{site: target.site(), src: sources})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(h.Store, &did)

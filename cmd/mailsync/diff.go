@@ -175,12 +175,27 @@ func (a *app) tellDiff(stores []*config.Store, r *compare.Result) {
 		}
 	}
 	a.out.Say("%s in %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
-	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(stores[0].Name))
-	args := []string{"mailsync", "restore", stores[0].Name}
-	for _, s := range stores[1:] {
-		args = append(args, "--from", s.Name)
+	target := neediest(stores, r)
+	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(target.Name))
+	args := []string{"mailsync", "restore", target.Name}
+	for _, s := range stores {
+		if s != target {
+			args = append(args, "--from", s.Name)
+		}
 	}
 	a.next(args...)
+}
+
+// neediest is the store that lacks most, or holds most damage; the first named
+// where there is nothing between them.
+func neediest(stores []*config.Store, r *compare.Result) *config.Store {
+	best, most := 0, int64(0)
+	for i := range min(len(stores), len(r.Totals)) {
+		if n := r.Totals[i].Missing + r.Totals[i].Damaged; n > most {
+			best, most = i, n
+		}
+	}
+	return stores[best]
 }
 
 func doubtText(d *compare.Doubt, stores []*config.Store) string {

@@ -173,9 +173,9 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(1, "diff", "./a", "./b")
 	l.run(77, "restore", "./a", "--from", "./b")
 	l.run(1, "restore", "./a", "--from", "./b", "--dry-run")
-	lines = l.run(0, "restore", "./a", "--from", "./b", "--yes", "--undecided", "restore")
+	lines = l.run(0, "restore", "./a", "--from", "./b", "--yes", "--crash-at", time.Now().UTC().Format(time.RFC3339Nano))
 	if n := count(lines, "action", "state", "done"); n != 2 {
-		t.Errorf("%d actions done, want 2", n)
+		t.Errorf("%d actions done, want 2: %v", n, lines)
 	}
 	id, _ := lines[len(lines)-1]["run"].(string)
 	l.run(0, "runs")

@@ -201,7 +201,7 @@ func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) 
 }
 
 func manifestProblem(store string, err error) error {
-	if errors.Is(err, context.Canceled) {
+	if ended(err) {
 		return err
 	}
 	return &ui.Problem{

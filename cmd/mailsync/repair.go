@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 
 	"mailsync/cmd/mailsync/ui"
@@ -50,28 +49,26 @@ func (a *app) confirm(ctx context.Context, w *writeFlags, question string) error
 
 // applied is what carrying out a plan needs beyond the plan.
 type applied struct {
-	site  *restore.Site
-	of    string // undo: the run that is taken back
-	src   restore.Source
-	total int64
-	// few: so little is to be done that each action is worth a line.
-	few bool
+	site *restore.Site
+	of   string // undo: the run that is taken back
+	src  restore.Source
 }
 
-// apply carries out actions in a run of their own.
-func (a *app) apply(ctx context.Context, actions iter.Seq2[restore.Action, error], x applied) (outcome, error) {
+// apply carries out a plan in a run of its own.
+func (a *app) apply(ctx context.Context, plan *restore.Plan, x applied) (outcome, error) {
 	run, err := a.begin(&x)
 	if err != nil {
 		return outcome{}, err
 	}
-	stop := a.out.Progress(ctx, a.poke, a.applying(run, x.total))
+	f := plan.Forecast()
+	stop := a.out.Progress(ctx, a.poke, a.applying(run, f.Actions))
 	var failed error
-	for act, err := range run.Apply(ctx, actions, x.src) {
+	for act, err := range run.Apply(ctx, plan, x.src) {
 		if err != nil {
 			failed = err
 			break
 		}
-		a.action(&act, x.few)
+		a.action(&act, f.Actions <= fewActions)
 	}
 	if failed == nil {
 		failed = cancelled(ctx)
@@ -121,7 +118,7 @@ func (a *app) applyOutcome(run *restore.Run, failed error) (outcome, error) {
 			Why: failed, Code: exitPartial,
 			Hint: "what was acknowledged stays; make room, then go on with: " + a.again(),
 		}
-	} else if failed != nil && !errors.Is(failed, context.Canceled) {
+	} else if failed != nil && !ended(failed) {
 		failed = a.runProblem(failed)
 	}
 	return o, failed
@@ -141,6 +138,8 @@ func (a *app) addActions(c *restore.Counts) {
 func (a *app) runProblem(err error) error {
 	p := &ui.Problem{Why: err}
 	switch {
+	case ended(err):
+		return err
 	case errors.Is(err, restore.ErrBusy):
 		p.Hint = "mailsync runs shows it; try again when it has ended"
 	case errors.Is(err, restore.ErrNewer):
@@ -244,8 +243,14 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 	if f.Deleted > 0 {
 		a.out.Say("%s stay deleted: the record or the server's log shows that their owner deleted them.", ui.Plural(f.Deleted, "message"))
 	}
+	if f.Undecided > 0 {
+		a.out.Say("%s undecided: nothing shows whether they were lost or deleted. --undecided restore or folder=NAME decides.", ui.Plural(f.Undecided, "message"))
+	}
 	if f.Unknown > 0 {
-		a.out.Print(a.out.Style.Yellow(fmt.Sprintf("%s could not be looked at and are left alone.", ui.Plural(f.Unknown, "mailbox"))))
+		a.out.Print(a.out.Style.Yellow(ui.Count(f.Unknown)+" could not be looked at") + " and are left alone:")
+		for _, d := range f.Doubts {
+			a.out.Print("  " + ui.EscapeText(d))
+		}
 	}
 	return nil
 }
@@ -293,8 +298,11 @@ func boxNotes(b *restore.MailboxForecast, room int) []string {
 	if b.OverQuota() {
 		add("goes over its quota (%s of %s)", ui.Bytes(b.QuotaAfter), ui.Bytes(b.QuotaLimit))
 	}
-	if b.Command != "" {
-		add("afterwards run: %s", ui.EscapeText(b.Command))
+	if b.QuotaCommand != "" && b.OverQuota() {
+		add("let the server count anew: %s", ui.EscapeText(b.QuotaCommand))
+	}
+	if b.Note != "" {
+		add("%s", ui.EscapeText(b.Note))
 	}
 	for _, n := range b.NextUID {
 		if n.Command != "" {

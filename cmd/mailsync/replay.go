@@ -339,8 +339,12 @@ func (a *app) archiveSource(name, path string) (*replay.ArchiveSource, error) {
 }
 
 // keepReplayPlan saves what would be delivered, for apply.
-func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlags, _ *side, _ *config.Archive) (outcome, error) {
-	if err := saveReplayPlan(o.plan, run.Actions(ctx)); err != nil {
+func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlags, target *side, from *config.Archive) (outcome, error) {
+	h := restore.PlanHeader{
+		Command: a.command, Store: target.store.Name, Path: target.store.Path, Made: a.began,
+		Sources: []restore.PlanSource{{Name: from.Name, Path: from.Path, Archive: true}},
+	}
+	if err := restore.SavePlan(o.plan, h, run.Actions(ctx)); err != nil {
 		if cerr := cancelled(ctx); cerr != nil {
 			return outcome{}, cerr
 		}

@@ -9,7 +9,6 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
-	"mailsync/compare"
 	"mailsync/restore"
 )
 
@@ -101,7 +100,7 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	if err := a.permitted(&o.writeFlags); err != nil {
 		return outcome{}, err
 	}
-	site, sources, err := a.fillPlan(&opt, sides, others, o)
+	sources, err := a.fillPlan(&opt, sides, others, o)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -122,7 +121,7 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	if err := a.confirm(ctx, &o.writeFlags, "Apply this plan to "+ui.Name(target)+"?"); err != nil {
 		return out, err
 	}
-	did, err := a.apply(ctx, plan.Actions(ctx), applied{site: site, src: sources, total: f.Actions, few: f.Actions <= fewActions})
+	did, err := a.apply(ctx, plan, applied{site: opt.Site, src: sources})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(target, &did)
@@ -172,44 +171,45 @@ func (a *app) restoreSides(target string, o *restoreFlags) (sides, others []*sid
 }
 
 // fillPlan wires the stores into the options of a plan.
-func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *restoreFlags) (*restore.Site, restore.Source, error) {
+func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *restoreFlags) (restore.Source, error) {
 	target := sides[0]
-	all := witnesses{}
+	opt.Target, opt.Site, opt.Spill = target.compared(), target.site(), spill
+	opt.Header = restore.PlanHeader{Command: a.command, Store: target.store.Name, Path: target.store.Path, Made: a.began}
 	sources := restore.BySource{}
-	for _, s := range append(append([]*side{}, sides...), others...) {
-		all[s.store.Name] = s.witness()
-	}
-	opt.Target, opt.Witness, opt.Site = target.source(), all, target.site()
-	if target.recorded != nil {
-		opt.Base = target.recorded
-	}
 	for _, s := range sides[1:] {
-		opt.Sources = append(opt.Sources, s.source())
+		opt.Sources = append(opt.Sources, s.compared())
+		opt.Header.Sources = append(opt.Header.Sources, restore.PlanSource{Name: s.store.Name, Path: s.store.Path})
 		if site := s.site(); site != nil {
 			sources[s.store.Name] = restore.FromSite(site)
 		}
 	}
 	for _, s := range others {
-		opt.Others = append(opt.Others, s.source())
+		opt.Others = append(opt.Others, s.compared())
 	}
 	if len(o.mailbox) > 0 {
 		opt.Mailbox, opt.Named, opt.Order = o.mailbox.Match, o.mailbox.Match, o.mailbox.Rank
 	}
 	state, err := a.stateDir()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if opt.Resume, err = restore.Interrupted(state, target.store.Name); err != nil {
-		return nil, nil, a.runProblem(err)
+	if opt.Resume, err = restore.Interrupted(state, target.store.Path); err != nil {
+		return nil, a.runProblem(err)
 	}
-	return opt.Site, sources, nil
+	return sources, nil
 }
 
 // decide makes the plan and shows it. Where messages are undecided and a
 // person is there, it asks once and plans again with the answer.
 func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFlags) (*restore.Plan, error) {
 	for {
+		p := new(restore.PlanProgress)
+		opt.Progress = p
+		stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+			return ui.Snapshot{Stage: "planning", Done: p.Messages.Load(), Unit: "message"}
+		})
 		plan, err := restore.NewPlan(ctx, *opt)
+		stop()
 		if err != nil {
 			return nil, a.runProblem(err)
 		}
@@ -277,5 +277,3 @@ func (a *app) tellRestored(target string, o *outcome) {
 	}
 	a.next("mailsync", "verify", target)
 }
-
-var _ compare.Witness = witnesses{}

@@ -105,17 +105,28 @@ func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.S
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning})
+	quarantined, err := a.quarantined(s)
+	if err != nil {
+		return outcome{}, err
+	}
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Quarantined: quarantined})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return outcome{}, a.openProblem(s, err, rerr == nil)
 	}
 	defer scanner.Close()
+	doubt, err := a.doubts(s)
+	if err != nil {
+		return outcome{}, err
+	}
 	p := new(scan.Progress)
 	opt := scan.RunOptions{
 		Rehash: o.rehash, RehashFraction: float64(o.fraction), MaxDuration: o.maxDuration.Duration,
 		Accept: o.accept, Reason: o.reason, Adopt: o.adopt, Progress: p,
-		Finding:  func(f manifest.Finding) { a.finding(&f) },
+		Finding: func(f manifest.Finding) {
+			doubt.note(&f)
+			a.finding(&f)
+		},
 		Vanished: func(f manifest.Finding) { a.vanished(&f) },
 	}
 	if len(o.mailbox) > 0 {
@@ -135,6 +146,8 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	r, err := scan.Run(ctx, scanner, repo, opt)
 	stop()
 	a.addCounts(&r.Counts)
+	whole := err == nil && r.Complete()
+	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	if err != nil {
 		return outcome{}, storeProblem(s.Name, err)
 	}

@@ -75,7 +75,7 @@ func (a *app) openRepo(readOnly bool) (*manifest.Repo, error) {
 	repo, err := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: readOnly})
 	if err != nil {
 		p := &ui.Problem{What: "state directory " + dir, Why: err, Hint: "--state DIR names another one"}
-		if !readOnly && errorCode(err) == exitIO {
+		if code := errorCode(err); !readOnly && code != exitNoPerm && code != exitData {
 			p.Code = exitCantCreate
 		}
 		return nil, p
@@ -127,6 +127,13 @@ func scanned(r manifest.StoreRecord) time.Time {
 		return r.Complete.Began
 	}
 	return r.Open.Began
+}
+
+// ended tells whether err only says that the run was ended from outside: by a
+// signal, or by an output that takes no more. Nothing is to be added to it.
+func ended(err error) bool {
+	var sig *signalError
+	return errors.Is(err, context.Canceled) || errors.Is(err, errOutput) || errors.As(err, &sig)
 }
 
 // cancelled returns the cause when ctx has ended.

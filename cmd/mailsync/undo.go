@@ -41,7 +41,7 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 	if err := a.permitted(w); err != nil {
 		return outcome{}, err
 	}
-	s := a.storeOfRun(info.Store, runPath(&info))
+	s := a.storeOfRun(info.Store, info.Path)
 	sd, err := a.openLive(s, a.budgets())
 	if err != nil {
 		return outcome{}, err
@@ -67,9 +67,7 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 		return outcome{}, err
 	}
 	site := sd.site()
-	o, err := a.apply(ctx, plan.Actions(ctx), applied{
-		site: site, of: info.ID, src: restore.FromSite(site), total: f.Actions, few: f.Actions <= fewActions,
-	})
+	o, err := a.apply(ctx, plan, applied{site: site, of: info.ID, src: restore.FromSite(site)})
 	if err == nil {
 		a.tellUndone(info.ID, &o)
 	}

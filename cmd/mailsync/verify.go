@@ -88,6 +88,10 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	if err != nil {
 		return outcome{}, err
 	}
+	doubt, err := a.doubts(s)
+	if err != nil {
+		return outcome{}, err
+	}
 	a.baseline(sd)
 	v := verify.New(sd.scanner, verify.Options{
 		Mailbox: o.mailbox.Match, Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
@@ -104,8 +108,10 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	for ev, err := range v.Events(ctx) {
 		switch {
 		case err != nil:
+			a.saveDoubts(doubt, none)
 			return outcome{}, storeProblem(s.Name, err)
 		case ev.Finding != nil:
+			doubt.note(ev.Finding)
 			a.finding(ev.Finding)
 		case ev.Vanished != nil:
 			a.vanished(ev.Vanished)
@@ -120,6 +126,8 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	}
 	stop()
 	r := v.Result()
+	whole := r.Complete && !o.quick && !r.Ended && !r.Refused && len(r.Partial) == 0
+	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	a.addCounts(&r.Counts)
 	a.tellVerified(sd, &r)
 	return outcome{
@@ -257,7 +265,7 @@ func (a *app) next(args ...string) {
 func storeProblem(name string, err error) error {
 	p := &ui.Problem{What: "store " + name, Why: err}
 	switch {
-	case errors.Is(err, context.Canceled):
+	case ended(err):
 		return err
 	case errors.Is(err, scan.ErrOtherFilesystem), errors.Is(err, manifest.ErrOther):
 		p.Code = exitPartial

@@ -121,6 +121,9 @@ func (a *app) openLive(s *config.Store, set *budget.Set) (*side, error) {
 	}
 	sd := &side{store: s, base: rec}
 	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning}
+	if opt.Quarantined, err = a.quarantined(s); err != nil {
+		return nil, err
+	}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec
@@ -233,23 +236,6 @@ func spill() (compare.Spill, error) {
 	return f, nil
 }
 
-// witnesses asks the store that a reference names.
-type witnesses map[string]compare.Witness
-
-func (w witnesses) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
-	if one := w[ref.Store]; one != nil {
-		return one.Lookup(ctx, ref)
-	}
-	return compare.UnknownPresence, nil
-}
-
-func (w witnesses) Evidence(ctx context.Context, store, mailbox string, e *manifest.Entry, kind compare.EvidenceKind) (compare.Evidence, error) {
-	if one := w[store]; one != nil {
-		return one.Evidence(ctx, store, mailbox, e, kind)
-	}
-	return compare.Evidence{Kind: kind}, nil
-}
-
 // site is a live store as restore sees it.
 func (s *side) site() *restore.Site {
 	if s.scanner == nil {
@@ -257,6 +243,21 @@ func (s *side) site() *restore.Site {
 	}
 	return &restore.Site{
 		Store: s.store.Name, Path: s.store.Path, Symlinks: s.store.Symlinks,
-		Place: func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
+		Layout: s.store.Layout != "" || len(s.store.UsersAsGiven) > 0,
+		Place:  func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
 	}
+}
+
+// quarantined tells what mailsync itself has moved aside in a store: that is
+// no loss and no deletion by its owner.
+func (a *app) quarantined(s *config.Store) (func(manifest.Ref) bool, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	f, err := restore.Quarantined(state, s.Path)
+	if err != nil {
+		return nil, a.runProblem(err)
+	}
+	return f, nil
 }

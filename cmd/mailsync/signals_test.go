@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// slowStore is a store whose messages take minutes to read at 1 kB/s.
+func slowStore(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cur := filepath.Join(dir, "store", "alice", "cur")
+	for _, sub := range []string{"cur", "new", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(dir, "store", "alice", sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 64 {
+		name := fmt.Sprintf("%d.M%dP1.host:2,S", 1700000000+i, i)
+		text := madeUp(fmt.Sprint("message", i), time.Unix(int64(1700000000+i), 0))
+		if err := os.WriteFile(filepath.Join(cur, name), bytes.Repeat(text, 8), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// program runs this test binary as mailsync.
+func program(t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self)
+	cmd.Args = append([]string{"mailsync"}, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "MAILSYNC_CONFIG="+os.DevNull, "MAILSYNC_STATE="+filepath.Join(dir, "state"))
+	return cmd
+}
+
+// A signal ends a run in order: the summary is there, nothing is a success, the
+// way to go on is told. SIGUSR1 tells where the run is and ends nothing.
+func TestSignals(t *testing.T) {
+	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s")
+			stdout, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			// The first stage reads no mail: its line says that the run is under way.
+			lines, told := bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+			if !lines.Scan() || !strings.Contains(lines.Text(), `"stage":1`) {
+				t.Fatalf("first line %q", lines.Text())
+			}
+			if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+				t.Fatal(err)
+			}
+			if !told.Scan() || !strings.Contains(told.Text(), "mailbox") {
+				t.Errorf("SIGUSR1 is answered with %q", told.Text())
+			}
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			last := ""
+			for lines.Scan() {
+				last = lines.Text()
+			}
+			var text []string
+			for told.Scan() {
+				text = append(text, told.Text())
+			}
+			err = cmd.Wait()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != want {
+				t.Errorf("ended with %v, want exit code %d", err, want)
+			}
+			var s struct {
+				Type, Error, Hint string
+				Complete          bool
+				Exit              int
+			}
+			if err := json.Unmarshal([]byte(last), &s); err != nil {
+				t.Fatal(err)
+			}
+			if s.Type != "summary" || s.Complete || s.Exit != want || s.Error == "" || !strings.Contains(s.Hint, "mailsync verify ./store") {
+				t.Errorf("summary %s", last)
+			}
+			if !strings.Contains(strings.Join(text, "\n"), "hint: run the same command again: mailsync verify ./store --json --limit-rate 1k/s") {
+				t.Errorf("stderr %q does not say how to go on", text)
+			}
+		})
+	}
+}
+
+// A reader that goes away ends the run, and the run is no success.
+func TestReaderGoesAway(t *testing.T) {
+	cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s", "--progress", "never")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = w, &stderr
+	err = cmd.Run()
+	_ = w.Close()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitIO {
+		t.Errorf("ended with %v, want exit code %d", err, exitIO)
+	}
+	if !strings.Contains(stderr.String(), "standard output cannot be written") {
+		t.Errorf("stderr %q", &stderr)
+	}
+}
