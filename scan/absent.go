@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
 	"mailsync/scan/maildir"
@@ -29,10 +32,36 @@ const stillTries = 12
 // and read, or nil: then the message is recorded as absent where that is
 // proven, and kept with a finding where it is not.
 func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
-	for fl.relisted < maxListed {
-		// What was renamed is in the next listing, most of the time.
-		if fl.again == nil {
-			if err := fl.relist(ctx); err != nil {
+	seen := false
+	// A listing that was made for another file may show this one's new name.
+	if fl.again != nil {
+		n, shown, err := fl.tryNames(ctx, t)
+		if n != nil || err != nil {
+			return n, err
+		}
+		seen = shown
+	}
+	// What is renamed all the time is opened as soon as it is seen.
+	for try := 0; try < hunts && fl.relisted < maxListed && !fl.missing; try++ {
+		n, shown, err := fl.hunt(ctx, t)
+		if err != nil {
+			return fl.stopped(ctx, t, err)
+		}
+		if n != nil {
+			return n, nil
+		}
+		if seen = seen || shown; !seen && try > 0 {
+			break
+		}
+	}
+	if t.old == nil {
+		return nil, nil // it came and went while we looked
+	}
+	for !seen && fl.proofs < maxProofs {
+		// Not shown is not gone: a listing proves that only when nothing moves.
+		if fl.again == nil || !fl.again.still {
+			fl.proofs++
+			if err := fl.rest(ctx); err != nil {
 				return fl.stopped(ctx, t, err)
 			}
 		}
@@ -40,41 +69,63 @@ func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
 		if n != nil || err != nil {
 			return n, err
 		}
-		if shown {
-			fl.again = nil // renamed again since it was listed
-			continue
-		}
-		if fl.again.still {
-			if t.old != nil {
-				fl.absent(t.old)
-			}
+		if !shown && fl.again.still {
+			fl.absent(t.old)
 			return nil, nil
 		}
-		if t.old == nil {
-			if fl.again.calm {
-				return nil, nil // it came and went while we looked
-			}
-			fl.again = nil
-			if t.tries++; t.tries > 3 {
-				return nil, nil
-			}
-			continue
-		}
-		// Not shown is not gone: a listing proves that only when nothing moves.
-		if fl.proofs++; fl.proofs > maxProofs {
-			break
-		}
-		if err := fl.rest(ctx); err != nil {
-			return fl.stopped(ctx, t, err)
-		}
-		if !fl.again.still && len(fl.again.group(t.unique())) == 0 {
-			break
-		}
-	}
-	if t.old == nil {
-		return nil, nil
+		fl.again = nil
 	}
 	return fl.unproven(t, errRestless), nil
+}
+
+// hunts is how often a file that is renamed all the time is hunted for.
+const hunts = 50
+
+// hunt lists the folder and opens the message as soon as a name of its unique
+// part is seen. shown tells that there was one.
+func (fl *folderLook) hunt(ctx context.Context, t *task) (found *task, shown bool, err error) {
+	unique := t.unique()
+	// Most names begin with their unique part; all begin with what precedes
+	// its first comma, where sizes may be left out.
+	head, _, _ := strings.Cut(unique, ",")
+	fl.looks++
+	for _, sub := range [2]manifest.Sub{manifest.New, manifest.Cur} {
+		var name string
+		d := fl.dirs.of(sub)
+		if d == nil {
+			continue
+		}
+		for e, err := range d.List() {
+			if err != nil {
+				return nil, shown, err
+			}
+			fl.relisted++
+			if len(e.Name) < len(head) || string(e.Name[:len(head)]) != head {
+				continue
+			}
+			name = string(e.Name)
+			if maildir.ParseName(name).Unique != unique {
+				continue
+			}
+			it := item{name: name, unique: unique, inode: e.Inode, sub: sub, odd: e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN}
+			if it.odd {
+				continue
+			}
+			n := fl.task(&it)
+			n.old = t.old
+			if err := fl.v.readNow(ctx, &n); err != nil {
+				return nil, shown, err
+			}
+			switch n.out {
+			case refused:
+			case vanished:
+				shown = true
+			default:
+				return &n, true, nil
+			}
+		}
+	}
+	return nil, shown, nil
 }
 
 func (fl *folderLook) stopped(ctx context.Context, t *task, err error) (*task, error) {

@@ -81,6 +81,14 @@ type Options struct {
 	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
 	// never did.
 	Quarantined func(manifest.Ref) bool
+	// Doubted tells of a mailbox in which no stamp is to be trusted, because
+	// damage was found that stamps do not show: everything in it is read. Nil:
+	// there is none.
+	Doubted func(mailbox string) bool
+	// Stat makes each file be looked at by its own stamps. Without it a directory
+	// that did not move answers for its files, which a change in place does not
+	// disturb.
+	Stat bool
 	// Record is what is recorded of the store: it gives Recorded, Heads and the
 	// knowledge of a crash where those are not given.
 	Record *manifest.Store

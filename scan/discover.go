@@ -81,7 +81,7 @@ func (s *Scanner) Mailboxes(ctx context.Context) iter.Seq2[compare.Head, error] 
 
 // asRecorded tells whether stamps prove that a mailbox is as it was recorded.
 func (s *Scanner) asRecorded(f *found, h *manifest.Head) bool {
-	if len(h.Watch) == 0 || !h.Gone.IsZero() || s.crashed && h.Ended.Before(s.opt.BootAt) {
+	if s.opt.Stat || s.doubted(h.Name) || len(h.Watch) == 0 || !h.Gone.IsZero() || s.crashed && h.Ended.Before(s.opt.BootAt) {
 		return false
 	}
 	place, err := s.placeAt(f.name, f.path, true)

@@ -64,23 +64,71 @@ type doors struct {
 	lru  list.List
 }
 
-// enter returns the folder's directories, which the caller gives back.
-func (s *Scanner) enter(ctx context.Context, mailbox, dir string) (*door, error) {
-	key := mailbox + "\x00" + dir
-	d := &s.doors
-	d.mu.Lock()
-	if el := d.byID[key]; el != nil {
-		o := el.Value.(*door)
-		o.uses++
-		d.lru.MoveToFront(el)
-		d.mu.Unlock()
+// enterFolder is enter by the folder's name. The directory is the one that the
+// configured layout gives it, or the other layout: below a mailbox' root every
+// Maildir is a folder.
+func (s *Scanner) enterFolder(ctx context.Context, mailbox, folder string) (*door, error) {
+	key := mailbox + "\x00/" + folder
+	if o := s.doors.known(key); o != nil {
 		return o, nil
 	}
-	d.mu.Unlock()
 	place, err := s.Place(ctx, mailbox)
 	if err != nil {
 		return nil, err
 	}
+	first := place.Folders()
+	other := first
+	other.Layout = maildir.FS
+	if first.Layout == maildir.FS {
+		other.Layout = maildir.PlusPlus
+	}
+	none := error(nil)
+	for _, names := range [2]maildir.FolderNames{first, other} {
+		dir, err := names.Dir(folder)
+		if err != nil {
+			continue
+		}
+		o, err := s.enterAt(key, place, dir)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return o, err
+		}
+		none = err
+	}
+	if none == nil {
+		none = fmt.Errorf("folder %q: %w", folder, compare.ErrUnknown)
+	}
+	return nil, none
+}
+
+// enter returns the folder's directories, which the caller gives back.
+func (s *Scanner) enter(ctx context.Context, mailbox, dir string) (*door, error) {
+	key := mailbox + "\x00" + dir
+	if o := s.doors.known(key); o != nil {
+		return o, nil
+	}
+	place, err := s.Place(ctx, mailbox)
+	if err != nil {
+		return nil, err
+	}
+	return s.enterAt(key, place, dir)
+}
+
+// known returns a door that is open already.
+func (d *doors) known(key string) *door {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	el := d.byID[key]
+	if el == nil {
+		return nil
+	}
+	o := el.Value.(*door)
+	o.uses++
+	d.lru.MoveToFront(el)
+	return o
+}
+
+func (s *Scanner) enterAt(key string, place maildir.Place, dir string) (*door, error) {
+	d := &s.doors
 	root, err := s.openAt(place.Root)
 	if err != nil {
 		return nil, err
@@ -157,18 +205,7 @@ func (d *doors) close() {
 // listed twice, nothing moved during either listing, and neither shows the
 // name; or when the folder itself is not there in a mailbox that is.
 func (s *Scanner) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
-	place, err := s.Place(ctx, ref.Mailbox)
-	if errors.Is(err, compare.ErrNoMailbox) {
-		return compare.UnknownPresence, nil // what has no place cannot be looked into
-	}
-	if err != nil {
-		return compare.UnknownPresence, err
-	}
-	dir, err := place.Folders().Dir(ref.Folder)
-	if err != nil {
-		return compare.UnknownPresence, nil
-	}
-	o, _, p, err := s.search(ctx, ref.Mailbox, dir, ref.Unique)
+	o, _, p, err := s.search(ctx, ref.Mailbox, ref.Unique, func() (*door, error) { return s.enterFolder(ctx, ref.Mailbox, ref.Folder) })
 	if o != nil {
 		s.doors.leave(o, false)
 	}
@@ -176,11 +213,11 @@ func (s *Scanner) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presenc
 }
 
 // search finds the present name of a message by its unique part. With Present
-// the caller gives the door back.
-func (s *Scanner) search(ctx context.Context, mailbox, dir, unique string) (*door, item, compare.Presence, error) {
+// the caller gives the door back. enter opens the folder.
+func (s *Scanner) search(ctx context.Context, mailbox, unique string, enter func() (*door, error)) (*door, item, compare.Presence, error) {
 	rested := false
 	for try := range stillTries {
-		o, err := s.enter(ctx, mailbox, dir)
+		o, err := enter()
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, item{}, s.noFolder(ctx, mailbox), nil
 		}
@@ -270,7 +307,11 @@ func (s *Scanner) noFolder(ctx context.Context, mailbox string) compare.Presence
 // is looked for under its unique part, in both directories: flags rename files.
 // ErrGone says that it is proven not to be there.
 func (s *Scanner) OpenMessage(ctx context.Context, mailbox, folderDir string, sub manifest.Sub, name string) (io.ReadCloser, error) {
-	o, err := s.enter(ctx, mailbox, folderDir)
+	return s.openMessage(ctx, mailbox, sub, name, func() (*door, error) { return s.enter(ctx, mailbox, folderDir) })
+}
+
+func (s *Scanner) openMessage(ctx context.Context, mailbox string, sub manifest.Sub, name string, enter func() (*door, error)) (*openMessage, error) {
+	o, err := enter()
 	if err != nil {
 		return nil, err
 	}
@@ -286,8 +327,8 @@ func (s *Scanner) OpenMessage(ctx context.Context, mailbox, folderDir string, su
 	}
 	s.doors.leave(o, false)
 	unique := maildir.ParseName(name).Unique
-	for range 8 {
-		o, it, p, err := s.search(ctx, mailbox, folderDir, unique)
+	for range hunts {
+		o, it, p, err := s.search(ctx, mailbox, unique, enter)
 		if err != nil {
 			return nil, err
 		}

@@ -3,9 +3,12 @@ package scan
 import (
 	"context"
 	"fmt"
+	"io"
+	"sync"
 
 	"mailsync/compare"
 	"mailsync/manifest"
+	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
 	"mailsync/scan/message"
 )
@@ -17,22 +20,14 @@ func (s *Scanner) Evidence(ctx context.Context, store, mailbox string, entry *ma
 	if store != s.cfg.Name {
 		return ev, nil
 	}
-	place, err := s.Place(ctx, mailbox)
-	if err != nil {
-		return unknown(ctx, ev, err)
-	}
-	dir, err := place.Folders().Dir(entry.Folder)
-	if err != nil {
-		return unknown(ctx, ev, err)
-	}
-	f, err := s.OpenMessage(ctx, mailbox, dir, entry.Sub, entry.Name)
+	f, err := s.openMessage(ctx, mailbox, entry.Sub, entry.Name, func() (*door, error) { return s.enterFolder(ctx, mailbox, entry.Folder) })
 	if err != nil {
 		return unknown(ctx, ev, err)
 	}
 	defer f.Close()
 	switch kind {
 	case compare.BodyIdentity:
-		id, err := message.Identify(f, message.Limits{})
+		id, err := identify(f.File)
 		if err != nil {
 			return unknown(ctx, ev, err)
 		}
@@ -49,9 +44,37 @@ func (s *Scanner) Evidence(ctx context.Context, store, mailbox string, entry *ma
 		ev.Detail = fmt.Sprintf("%d of %d DKIM body hashes verify", d.Verified, d.Whole)
 		return ev, nil
 	case compare.OwnProofs:
-		return s.ownProofs(ctx, f.(*openMessage), ev)
+		return s.ownProofs(ctx, f, ev)
 	}
 	return ev, nil
+}
+
+// identifier is what computing one identity needs, kept for the next.
+type identifier struct {
+	x   *message.Identifier
+	buf []byte
+}
+
+var identifiers = sync.Pool{New: func() any {
+	return &identifier{x: message.NewIdentifier(message.Limits{}), buf: make([]byte, 128<<10)}
+}}
+
+// identify computes the identities of a message: from memory where it is
+// small, as nearly all are.
+func identify(f *beneath.File) (message.Identity, error) {
+	i := identifiers.Get().(*identifier)
+	defer identifiers.Put(i)
+	if size := f.Opened().Size; size < int64(len(i.buf)) {
+		n, err := f.ReadAt(i.buf, 0)
+		if err != io.EOF {
+			if err == nil {
+				err = errMoving
+			}
+			return message.Identity{}, err
+		}
+		return i.x.Identify(i.buf[:n])
+	}
+	return i.x.Read(f)
 }
 
 func unknown(ctx context.Context, ev compare.Evidence, err error) (compare.Evidence, error) {

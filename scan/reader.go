@@ -39,9 +39,9 @@ type task struct {
 	gone  bool            // recorded, and not in the listing: to be looked for
 
 	out    outcome
-	tries  int  // how often it was looked for
 	same   bool // the recorded stamps are those of the file
 	err    error
+	claim  message.Claim
 	facts  message.Facts
 	oldAlg manifest.Digest // digest of the bytes in the record's algorithm, where that is another one
 	read   int64           // bytes read
@@ -268,13 +268,18 @@ func (r *reader) examine(b *batch, t *task) error {
 		return err
 	}
 	total := int64(n)
-	if err == io.EOF {
+	t.claim = claim(t)
+	converted := t.claim.Converted(t.entry.Size)
+	if err == io.EOF && !converted {
 		t.facts = r.x.Examine(alg, r.buf[:n])
 		if second != nil {
 			_, _ = second.Write(r.buf[:n])
 		}
 	} else {
 		r.x.Reset(alg)
+		if converted {
+			r.x.AlsoConverted()
+		}
 		for {
 			_, _ = r.x.Write(r.buf[:n])
 			if second != nil {

@@ -491,7 +491,7 @@ func (r *run) mailbox(ctx context.Context, j *job) error {
 // nothing stands that must be told again.
 func (r *run) skip(j *job, crashed bool) bool {
 	h := j.head
-	if h == nil || crashed || r.o.Adopt || r.o.Accept || !h.Gone.IsZero() || len(h.Watch) == 0 {
+	if h == nil || crashed || r.s.opt.Stat || r.s.doubted(j.name) || r.o.Adopt || r.o.Accept || !h.Gone.IsZero() || len(h.Watch) == 0 {
 		return false
 	}
 	if (r.o.Rehash || j.rehash) && !h.Done {

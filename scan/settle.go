@@ -228,20 +228,25 @@ func (v *View) again(t *task, e *manifest.Entry) {
 func claim(t *task) message.Claim {
 	c := message.Claim{S: t.name.S, W: t.name.W, HasS: t.name.HasS, HasW: t.name.HasW}
 	if digest, plain, ok := baseline(t.old); ok {
-		c.Digest, c.Plain, c.Size, c.HasSize = digest, plain, t.old.Size, true
-		if t.old.Status != manifest.Sound {
-			c.HasSize = false // the size may be that of the damaged file
-		}
-		if digest.Alg != t.facts.Stored.Digest.Alg {
-			// Compared in the record's own algorithm: say what the outcome is.
-			c.Digest = t.facts.Stored.Digest
-			c.Plain = manifest.Digest{}
-			if t.oldAlg != digest {
-				c.Digest.Sum[0] ^= 0xff
-			}
-		}
+		c.Digest, c.Plain, c.Size = digest, plain, t.old.Size
+		// The recorded size of a damaged file is that of the damaged file.
+		c.HasSize = t.old.Status == manifest.Sound
 	}
 	return c
+}
+
+// sameAlg puts a claim of another algorithm into the words of this one: what
+// was digested in the record's algorithm too is equal, or is not.
+func (t *task) sameAlg(c *message.Claim) {
+	now := t.facts.Stored.Digest
+	if c.Digest.IsZero() || c.Digest.Alg == now.Alg {
+		return
+	}
+	equal := t.oldAlg == c.Digest
+	c.Digest, c.Plain = now, manifest.Digest{}
+	if !equal {
+		c.Digest.Sum[0] ^= 0xff
+	}
 }
 
 // judge concludes from facts, name and record.
@@ -250,6 +255,7 @@ func (v *View) judge(t *task, e *manifest.Entry) {
 	e.Digest, e.Plain, e.HeaderID, e.Opaque = f.Stored.Digest, f.Plain(), f.HeaderID, f.Opaque()
 	e.Status = manifest.Sound
 	c := claim(t)
+	t.sameAlg(&c)
 	verdict := message.Damage(f, &c)
 	base, basePlain, known := baseline(t.old)
 	same := !known || c.Digest == f.Stored.Digest || sameContent(f, base, basePlain)
@@ -282,6 +288,11 @@ func (v *View) judge(t *task, e *manifest.Entry) {
 		base, basePlain, same = t.old.Digest, t.old.Plain, false
 	}
 	if kind == manifest.NoKind {
+		if verdict.Unchecked != "" {
+			// The bytes are recorded, and what they hold is not known.
+			e.Status, e.Damage, e.Detail = manifest.Unread, manifest.Unreadable, verdict.Unchecked
+			v.finding(manifest.Finding{Folder: e.Folder, File: e.File(), Kind: manifest.Unreadable, Detail: verdict.Unchecked})
+		}
 		return
 	}
 	v.finding(manifest.Finding{Folder: e.Folder, File: e.File(), Kind: kind, Certainty: certainty, Detail: detail})

@@ -168,7 +168,7 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 // since it was recorded.
 func (fl *folderLook) same(d, control *beneath.Dir) bool {
 	v := fl.v
-	if fl.rec == nil || v.o.Crashed || v.o.Accept || v.o.Decide != nil || v.rec.Alg != v.alg || v.o.Adopted || v.unsafe {
+	if fl.rec == nil || v.s.opt.Stat || v.o.Crashed || v.o.Accept || v.o.Decide != nil || v.rec.Alg != v.alg || v.o.Adopted || v.unsafe {
 		return false
 	}
 	rf := fl.rec

@@ -181,6 +181,9 @@ func (s *Scanner) lookAt(ctx context.Context, mailbox, path string, known bool, 
 	if err != nil {
 		return nil, fmt.Errorf("record of mailbox %q: %w", mailbox, err)
 	}
+	if o.Decide == nil && s.doubted(mailbox) {
+		o.Decide = DecideRead
+	}
 	v = &View{s: s, o: o, alg: s.cfg.Alg, record: record}
 	defer func() {
 		if err != nil {
@@ -217,6 +220,10 @@ func (s *Scanner) lookAt(ctx context.Context, mailbox, path string, known bool, 
 		return v, fmt.Errorf("%w: mailbox %q: %w", compare.ErrUnknown, mailbox, err)
 	}
 	return v, nil
+}
+
+func (s *Scanner) doubted(mailbox string) bool {
+	return s.opt.Doubted != nil && s.opt.Doubted(mailbox)
 }
 
 // identify reads what tells this mailbox from another one at its place.
