@@ -51,8 +51,19 @@ type arena struct {
 	file    Spill
 	written int64  // in the file
 	pending []byte // not yet written
-	read    []byte // buffer for what comes back
+	windows [4]window
+	clock   uint64
 }
+
+// window is a part of the temporary file that is held in memory: records are
+// mostly read in the order in which they were written, in a few places at once.
+type window struct {
+	at   int64
+	data []byte
+	used uint64
+}
+
+const windowSize = 32 << 10
 
 // put keeps a copy of rec.
 func (a *arena) put(rec []byte) (place, error) {
@@ -114,21 +125,41 @@ func (a *arena) get(p place) ([]byte, error) {
 		at -= a.written
 		return a.pending[at : at+int64(p.n)], nil
 	}
-	if cap(a.read) < int(p.n) {
-		a.read = make([]byte, max(int(p.n), 1024))
+	return a.through(at, int64(p.n))
+}
+
+// through reads from the file through a window.
+func (a *arena) through(at, n int64) ([]byte, error) {
+	a.clock++
+	oldest := &a.windows[0]
+	for i := range a.windows {
+		w := &a.windows[i]
+		if at >= w.at && at+n <= w.at+int64(len(w.data)) {
+			w.used = a.clock
+			return w.data[at-w.at : at-w.at+n], nil
+		}
+		if w.used < oldest.used {
+			oldest = w
+		}
 	}
-	b := a.read[:p.n]
-	if _, err := a.file.ReadAt(b, at); err != nil && err != io.EOF {
+	size := min(max(n, windowSize), a.written-at)
+	if int64(cap(oldest.data)) < size {
+		oldest.data = make([]byte, max(size, windowSize))
+	}
+	oldest.at, oldest.data, oldest.used = at, oldest.data[:size], a.clock
+	if _, err := a.file.ReadAt(oldest.data, at); err != nil {
+		oldest.data = oldest.data[:0]
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, fmt.Errorf("temporary file for a large mailbox: %w", err)
-	} else if err == io.EOF {
-		return nil, fmt.Errorf("temporary file for a large mailbox: %w", io.ErrUnexpectedEOF)
 	}
-	return b, nil
+	return oldest.data[:n], nil
 }
 
 func (a *arena) release() {
 	a.mem.give(a.taken)
-	a.taken, a.chunks, a.pending, a.read = 0, nil, nil, nil
+	a.taken, a.chunks, a.pending, a.windows = 0, nil, nil, [4]window{}
 	if a.file != nil {
 		_ = a.file.Close()
 		a.file = nil

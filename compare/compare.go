@@ -46,7 +46,7 @@ type Options struct {
 	BreakerFloor int64
 
 	// Memory bounds what is held of messages that match no name, in bytes,
-	// for all workers together. 0 means 64 MiB.
+	// for all workers together. 0 means 32 MiB.
 	Memory int64
 	// Spill makes a temporary file for the rest; nil keeps all in memory.
 	Spill func() (Spill, error)

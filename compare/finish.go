@@ -439,39 +439,38 @@ func (b *body) sortOut() error {
 
 // sortRun sorts the groups of one directory by file name.
 func (b *body) sortRun(run []outCell) error {
-	var names []byte
-	ends := make([]int, 0, len(run))
+	var prev []byte
 	sorted := true
 	for i := range run {
-		from := len(names)
+		name, err := b.fileName(run[i])
+		if err != nil {
+			return err
+		}
+		if bytes.Compare(prev, name) > 0 {
+			sorted = false
+			break
+		}
+		prev = append(prev[:0], name...)
+	}
+	if sorted {
+		return nil
+	}
+	var names []byte
+	ends := make([]int, 1, len(run)+1)
+	for i := range run {
 		name, err := b.fileName(run[i])
 		if err != nil {
 			return err
 		}
 		names = append(names, name...)
 		ends = append(ends, len(names))
-		if i > 0 {
-			prev := 0
-			if i > 1 {
-				prev = ends[i-2]
-			}
-			sorted = sorted && bytes.Compare(names[prev:ends[i-1]], names[from:]) <= 0
-		}
 	}
-	if sorted {
-		return nil
-	}
-	order := make([]int, len(run))
+	order := make([]int32, len(run))
 	for i := range order {
-		order[i] = i
+		order[i] = int32(i)
 	}
-	at := func(i int) []byte {
-		if i == 0 {
-			return names[:ends[0]]
-		}
-		return names[ends[i-1]:ends[i]]
-	}
-	slices.SortStableFunc(order, func(x, y int) int { return bytes.Compare(at(x), at(y)) })
+	at := func(i int32) []byte { return names[ends[i]:ends[i+1]] }
+	slices.SortStableFunc(order, func(x, y int32) int { return bytes.Compare(at(x), at(y)) })
 	was := slices.Clone(run)
 	for i, k := range order {
 		run[i] = was[k]

@@ -33,7 +33,7 @@ func sortKeys(keys []key) {
 // content in another, by name in another where a content is not known, and by
 // canonical identity. It returns the content keys of all cells, sorted.
 func (b *body) joinAll(ctx context.Context) ([]key, error) {
-	var keys []key
+	keys := make([]key, 0, b.cells.len())
 	bare := false
 	for i := int32(0); int(i) < b.cells.len(); i++ {
 		err := b.copies(i, func(t tagged) {

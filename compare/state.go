@@ -32,7 +32,7 @@ func newComparison(sides []Side, o Options) (*Comparison, error) {
 		o.BreakerFloor = 100
 	}
 	if o.Memory <= 0 {
-		o.Memory = 64 << 20
+		o.Memory = 32 << 20
 	}
 	c := &Comparison{sides: slices.Clone(sides), o: o, infos: make([]Info, len(sides)), can: make([]bool, len(sides))}
 	c.state = &state{c: c, sides: make([]storeState, len(sides))}
