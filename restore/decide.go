@@ -224,8 +224,8 @@ func (b *planBoxer) damaged(g *compare.Group, e *manifest.Entry) error {
 	a.Date = src.Date()
 	if t := g.Copies[0].Base; t != nil {
 		a.Date = t.Date() // the message's own date of before
-	} else if e.MTime/1e9 != src.MTime/1e9 && e.Damage != manifest.Empty {
-		a.Date = e.Date()
+	} else if e.MTime > 0 && e.MTime < src.MTime {
+		a.Date = e.Date() // accidents and copies only make dates later
 	}
 	a.Flags = e.Flags
 	a.From, a.FromName, a.FromSub = b.p.infos[side].Name, []byte(src.Name), src.Sub

@@ -132,7 +132,7 @@ func (s *stager) place(a *Action) (maildir.Place, error) {
 		return p, fmt.Errorf("mailbox %q lies outside its store at the source, and the target has no layout that says where to make it", a.Ref.Mailbox)
 	}
 	if err != nil {
-		p = maildir.Place{Mailbox: a.Ref.Mailbox, Store: site.Path, Known: true}
+		p = maildir.Place{Mailbox: a.Ref.Mailbox, Store: site.Path, Known: true, Layout: site.Folders.Layout, UTF8: site.Folders.UTF8}
 	}
 	p.Root = filepath.Join(site.Path, a.Path)
 	return p, nil

@@ -151,7 +151,8 @@ func (p *planner) where(mailbox string) (pl maildir.Place, known bool) {
 	}
 	pl, err := p.o.Site.Place(mailbox)
 	if err != nil {
-		return maildir.Place{Mailbox: mailbox, Store: p.o.Site.Path}, named || !p.o.Site.Layout
+		f := p.o.Site.Folders
+		return maildir.Place{Mailbox: mailbox, Store: p.o.Site.Path, Layout: f.Layout, UTF8: f.UTF8}, named || !p.o.Site.Layout
 	}
 	return pl, pl.Known || named
 }

@@ -19,5 +19,7 @@ type Site struct {
 	// layout or a users list). Without it a new mailbox lies where it lies in
 	// the source.
 	Layout bool
-	Calls  *place.Calls // system calls on the store; nil = the real ones
+	// Folders is how folders lie in mailboxes that Place does not know yet.
+	Folders maildir.FolderNames
+	Calls   *place.Calls // system calls on the store; nil = the real ones
 }
