@@ -74,11 +74,25 @@ func (v *Verification) census(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	v.targets = found
+	v.targets, v.lost = found, lost
 	for _, name := range lost {
-		v.partial(fmt.Sprintf("mailbox %q: it is recorded, and its root is not there any more", name))
+		v.partial(fmt.Sprintf("mailbox %q: %s", name, lostMailbox))
 	}
 	return nil
+}
+
+const lostMailbox = "it is recorded, and no mailbox is there any more"
+
+// losses makes what is told of recorded mailboxes that are not there: they are
+// unknown, for they may be gone with their disk.
+func (v *Verification) losses() *outcome {
+	o := &outcome{at: -1}
+	for _, name := range v.lost {
+		o.findings = append(o.findings, manifest.Finding{
+			Store: v.s.Config().Name, Mailbox: name, Kind: manifest.Unreadable, Detail: lostMailbox,
+		})
+	}
+	return o
 }
 
 func (v *Verification) wants(name string) bool { return v.o.Mailbox == nil || v.o.Mailbox(name) }

@@ -13,6 +13,7 @@ import (
 
 	"mailsync/manifest"
 	"mailsync/scan"
+	"mailsync/scan/beneath"
 	"mailsync/scan/verify"
 )
 
@@ -24,6 +25,7 @@ type estate struct {
 	now   time.Time
 	boot  string
 	since time.Time // when the host was started
+	calls beneath.Calls
 }
 
 func newEstate(t testing.TB) *estate {
@@ -129,7 +131,7 @@ func (e *estate) record() *manifest.Store {
 func (e *estate) scanner(record *manifest.Store) *scan.Scanner {
 	e.t.Helper()
 	s, err := scan.New(scan.Config{Name: "primary", Path: e.path}, scan.Options{
-		Now: e.clock, BootID: e.boot, BootAt: e.since, Record: record,
+		Now: e.clock, BootID: e.boot, BootAt: e.since, Record: record, Calls: e.calls,
 	})
 	e.check(err)
 	e.t.Cleanup(func() { _ = s.Close() })

@@ -117,6 +117,7 @@ type Verification struct {
 	windowAt int64 // when the second stage began, nanoseconds
 	deadline time.Time
 	targets  []target
+	lost     []string        // recorded mailboxes that are not there
 	told     map[uint64]bool // damage and unreadable things that were told
 	place    place
 }
