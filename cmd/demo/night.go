@@ -48,14 +48,14 @@ func cut(s *stage, e *estate) error {
 	}
 	s.line("")
 	s.say(`What does the spare have, and which copy is good?`)
-	_, err := s.mailsync(want{exit: 1, has: []string{`3 differences`, `good: \./spare`}}, "diff", "./primary", "./spare")
+	_, err := s.mailsync(want{exit: 1, has: []string{`3 differences`, `\./spare is good`}}, "diff", "./primary", "./spare")
 	return err
 }
 
 func putBack(s *stage, e *estate) error {
 	s.title("Put back what was lost", `Restore plans first. On a terminal it asks; here --yes answers. Damaged
 		originals move to a quarantine, nothing is overwritten or deleted.`)
-	if _, err := s.mailsync(want{exit: 0, has: []string{`3 done`, `mailsync undo `}},
+	if _, err := s.mailsync(want{exit: 0, has: []string{`3 actions? done`, `mailsync undo `}},
 		"restore", "./primary", "--from", "./spare", "--yes", "--crash-at", "2026-11-22T01:30:00Z"); err != nil {
 		return err
 	}
@@ -89,8 +89,8 @@ func takeBack(s *stage, e *estate) error {
 	}
 	s.line("")
 	s.say(`And put back once more, to go on:`)
-	if _, err := s.mailsync(want{exit: 0, has: []string{`3 done`}},
-		"restore", "./primary", "--from", "./spare", "--yes", "--quiet", "--verbose", "--crash-at", "2026-11-22T01:30:00Z"); err != nil {
+	if _, err := s.mailsync(want{exit: 0, has: []string{`3 actions? done`}},
+		"restore", "./primary", "--from", "./spare", "--yes", "--crash-at", "2026-11-22T01:30:00Z"); err != nil {
 		return err
 	}
 	if err := e.whole("welcome", "tides", "minutes", "invoice", "soup", "photo", "list"); err != nil {

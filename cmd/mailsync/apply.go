@@ -34,7 +34,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	}
 	h := plan.Header()
 	set := a.budgets()
-	target, err := a.openLive(a.storeOfRun(h.Store, h.Path), set)
+	target, err := a.openLive(a.storeOfRun(h.Store, h.Path), set, trustFiles)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -50,7 +50,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 			sources[src.Name] = from
 			continue
 		}
-		sd, err := a.openLive(a.storeOfRun(src.Name, src.Path), set)
+		sd, err := a.openLive(a.storeOfRun(src.Name, src.Path), set, trustFiles)
 		if err != nil {
 			return outcome{}, err
 		}

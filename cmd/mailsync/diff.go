@@ -37,7 +37,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err != nil {
 		return outcome{}, err
 	}
-	sides, err := a.openSides(stores, offline, a.budgets())
+	sides, err := a.openSides(stores, offline, a.budgets(), trustStamps)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -105,7 +105,10 @@ func (a *app) difference(d *compare.Difference, names []string) {
 		for i, g := range d.Good {
 			good[i] = ui.Name(names[g])
 		}
-		verdict = "good: " + ui.List(good, "and")
+		verdict = ui.List(good, "and") + " is good"
+		if len(good) > 1 {
+			verdict = ui.List(good, "and") + " are good"
+		}
 	}
 	if d.Reason != "" {
 		verdict += ": " + ui.EscapeText(d.Reason)

@@ -239,12 +239,16 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 		a.out.Say("%s", n)
 	}
 	a.out.Say("")
-	a.out.Say("%s", a.out.Style.Bold(planSentence(f)))
+	if a.command == "undo" {
+		a.out.Say("%s", a.out.Style.Bold(fmt.Sprintf("Plan: take back %s in %s.", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"))))
+	} else {
+		a.out.Say("%s", a.out.Style.Bold(planSentence(f)))
+	}
 	if f.Deleted > 0 {
-		a.out.Say("%s stay deleted: the record or the server's log shows that their owner deleted them.", ui.Plural(f.Deleted, "message"))
+		a.out.Say("Left deleted: %s, for the record or the server's log shows that the owner deleted them. --undelete brings them back.", ui.Plural(f.Deleted, "message"))
 	}
 	if f.Undecided > 0 {
-		a.out.Say("%s undecided: nothing shows whether they were lost or deleted. --undecided restore or folder=NAME decides.", ui.Plural(f.Undecided, "message"))
+		a.out.Say("Undecided: %s, for nothing shows whether they were lost or deleted. --undecided restore or folder=NAME decides.", ui.Plural(f.Undecided, "message"))
 	}
 	if f.Unknown > 0 {
 		a.out.Print(a.out.Style.Yellow(ui.Count(f.Unknown)+" could not be looked at") + " and are left alone:")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -129,7 +130,7 @@ func (o *replayFlags) decision(opt *replay.Options) error {
 }
 
 func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcome, error) {
-	opt := replay.Options{Multiset: o.multiset, Keyword: o.keyword}
+	opt := replay.Options{Multiset: o.multiset, Keyword: o.keyword, Undelete: o.undelete, CrashAt: o.crashAt.Time}
 	if o.from == "" {
 		return outcome{}, usage("%s needs --from ARCHIVE", a.command)
 	}
@@ -390,7 +391,7 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 		offline[s.Path] = true
 		add(s)
 	}
-	sides, err := a.openSides([]*config.Store{target}, offline, a.budgets())
+	sides, err := a.openSides([]*config.Store{target}, offline, a.budgets(), trustFiles)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -429,7 +430,7 @@ func (a *app) defaultTarget(ctx context.Context, o *replayFlags) (*config.Store,
 			continue
 		}
 		c := replay.Candidate{Name: name, Role: s.Role.String()}
-		if sd, err := a.openLive(s, set); err == nil {
+		if sd, err := a.openLive(s, set, trustStamps); err == nil {
 			defer sd.close()
 			c.Source = sd.source()
 		} else {
@@ -502,8 +503,21 @@ func (a *app) ledger(target *side, readOnly bool) (*replay.Ledger, error) {
 		return nil, err
 	}
 	name := key(target.store)
-	if target.base != nil {
+	if target.base != nil && target.base.Record().Generation > 1 {
 		name = fmt.Sprintf("%s#%d", name, target.base.Record().Generation)
 	}
-	return replay.OpenLedger(state+"/ledgers", name, readOnly)
+	runs, err := restore.Runs(state)
+	if err != nil {
+		return nil, err
+	}
+	undone := map[string]bool{}
+	for i := range runs {
+		undone[runs[i].ID] = runs[i].UndoneBy != ""
+	}
+	l, err := replay.OpenLedger(filepath.Join(state, "ledgers"), name, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	l.Forget(func(run string) bool { return undone[run] })
+	return l, nil
 }

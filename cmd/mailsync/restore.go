@@ -160,10 +160,10 @@ func (a *app) restoreSides(target string, o *restoreFlags) (sides, others []*sid
 		}
 	}
 	set := a.budgets()
-	if sides, err = a.openSides(stores, offline, set); err != nil {
+	if sides, err = a.openSides(stores, offline, set, trustFiles); err != nil {
 		return nil, nil, err
 	}
-	if others, err = a.openSides(witnesses, offline, set); err != nil {
+	if others, err = a.openSides(witnesses, offline, set, trustFiles); err != nil {
 		closeSides(sides)
 		return nil, nil, err
 	}

@@ -105,20 +105,20 @@ func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.S
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
+	doubt, err := a.doubts(s)
+	if err != nil {
+		return outcome{}, err
+	}
 	quarantined, err := a.quarantined(s)
 	if err != nil {
 		return outcome{}, err
 	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Quarantined: quarantined})
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Quarantined: quarantined, Doubted: doubt.doubted})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return outcome{}, a.openProblem(s, err, rerr == nil)
 	}
 	defer scanner.Close()
-	doubt, err := a.doubts(s)
-	if err != nil {
-		return outcome{}, err
-	}
 	p := new(scan.Progress)
 	opt := scan.RunOptions{
 		Rehash: o.rehash, RehashFraction: float64(o.fraction), MaxDuration: o.maxDuration.Duration,

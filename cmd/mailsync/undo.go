@@ -42,7 +42,7 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 		return outcome{}, err
 	}
 	s := a.storeOfRun(info.Store, info.Path)
-	sd, err := a.openLive(s, a.budgets())
+	sd, err := a.openLive(s, a.budgets(), trustFiles)
 	if err != nil {
 		return outcome{}, err
 	}

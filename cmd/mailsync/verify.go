@@ -79,7 +79,7 @@ type stageLine struct {
 }
 
 func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set, o *verifyFlags) (outcome, error) {
-	sd, err := a.openLive(s, set)
+	sd, err := a.openLive(s, set, trustStamps)
 	if err != nil {
 		return outcome{}, err
 	}

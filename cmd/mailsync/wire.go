@@ -113,14 +113,30 @@ func (a *app) scanConfig(s *config.Store) scan.Config {
 	return c
 }
 
+// trust says what a look at a store may take from its record unread.
+type trust bool
+
+const (
+	// trustStamps: directories that have not moved are as recorded, and so are
+	// the files in them. For looks that compare a million mailboxes.
+	trustStamps trust = false
+	// trustFiles: every file answers for itself by its own stamps. Before a
+	// write, so that what was damaged in place is seen.
+	trustFiles trust = true
+)
+
 // openLive opens a store on disk, with its record where there is one.
-func (a *app) openLive(s *config.Store, set *budget.Set) (*side, error) {
+func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error) {
 	rec, err := a.record(s)
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
 		return nil, err
 	}
 	sd := &side{store: s, base: rec}
-	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning}
+	doubt, err := a.doubts(s)
+	if err != nil {
+		return nil, err
+	}
+	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, Stat: bool(t)}
 	if opt.Quarantined, err = a.quarantined(s); err != nil {
 		return nil, err
 	}
@@ -199,10 +215,10 @@ func (a *app) resolveRecorded(names []string, stores ...*config.Store) (map[stri
 }
 
 // openSides opens stores, live or recorded.
-func (a *app) openSides(stores []*config.Store, recorded map[string]bool, set *budget.Set) ([]*side, error) {
+func (a *app) openSides(stores []*config.Store, recorded map[string]bool, set *budget.Set, t trust) ([]*side, error) {
 	var sides []*side
 	for _, s := range stores {
-		open := func() (*side, error) { return a.openLive(s, set) }
+		open := func() (*side, error) { return a.openLive(s, set, t) }
 		if recorded[s.Path] {
 			open = func() (*side, error) { return a.openRecorded(s) }
 		}
