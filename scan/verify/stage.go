@@ -9,6 +9,7 @@ import (
 
 	"mailsync/compare"
 	"mailsync/manifest"
+	"mailsync/scan"
 	"mailsync/scan/maildir"
 )
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mailsync/manifest"
+	"mailsync/scan"
 	"mailsync/scan/maildir"
 )
 
