@@ -203,15 +203,26 @@ func (l *Locker) takeOver(dir *beneath.Dir, name string, content []byte, old uin
 // Held tells for how long the lock has been held.
 func (k *Lock) Held() time.Duration { return k.l.Now().Sub(k.Since) }
 
-// Release removes the lock file. ErrStolen where it is not ours any more.
+// Release removes the lock file. ErrStolen where it is not ours any more. An
+// error of the file system is tried again: a lock that is left behind keeps the
+// server waiting until it finds that this process is dead.
 func (k *Lock) Release() error {
-	var st unix.Stat_t
-	err := k.l.Ops.StatAt(k.dir.Fd(), k.name, &st)
-	if err == nil && st.Ino == k.inode {
-		return k.l.Ops.Unlink(k.dir.Fd(), k.name)
-	}
-	if err == nil || errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %q in %q", ErrStolen, k.name, k.dir.Path())
+	var err error
+	for range 3 {
+		var st unix.Stat_t
+		err = k.l.Ops.StatAt(k.dir.Fd(), k.name, &st)
+		if errors.Is(err, os.ErrNotExist) || err == nil && st.Ino != k.inode {
+			return fmt.Errorf("%w: %q in %q", ErrStolen, k.name, k.dir.Path())
+		}
+		if err != nil {
+			continue
+		}
+		if err = k.l.Ops.Unlink(k.dir.Fd(), k.name); err == nil {
+			return nil
+		}
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // the call took effect although it was denied
+		}
 	}
 	return err
 }
