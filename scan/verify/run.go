@@ -19,6 +19,9 @@ var ErrUsed = errors.New("this verification was run before")
 // minute, not the second.
 const beforeCrash = time.Hour
 
+// noWindow is the start of a window of which nothing tells when it began.
+const noWindow = 1<<63 - 1
+
 // maxPartials bounds Result.Partial.
 const maxPartials = 1000
 
@@ -111,7 +114,7 @@ func (v *Verification) begin() {
 	}
 	v.from = last.UnixNano()
 	if last.IsZero() {
-		v.from = 1<<63 - 1 // nothing tells when the window began
+		v.from = noWindow
 	}
 }
 
@@ -156,36 +159,4 @@ func (v *Verification) finding(f *manifest.Finding) {
 	case manifest.Unknown:
 		c.Unreadable++
 	}
-}
-
-// known is what a stage leaves known, in one sentence.
-func (v *Verification) known(id StageID) string {
-	c := &v.result.Counts
-	damage := "none is damaged as far as that shows"
-	if n := c.Damaged + c.Suspect; n > 0 {
-		damage = fmt.Sprintf("%d damaged, %d suspect so far", c.Damaged, c.Suspect)
-	}
-	tail := ""
-	if c.Unreadable > 0 {
-		tail = fmt.Sprintf("; %d things could not be looked at", c.Unreadable)
-	}
-	switch id {
-	case Structure:
-		return fmt.Sprintf("%d messages in %d mailboxes are listed, %d disorders, no mail was read; %s%s", c.Messages, c.Mailboxes, c.Disordered, damage, tail)
-	case Window:
-		since := "what lies in new"
-		if v.from != 1<<63-1 {
-			since += " or was written since " + time.Unix(0, v.from).UTC().Format(time.RFC3339)
-		}
-		if v.hasRec {
-			since += ", or is not recorded"
-			return fmt.Sprintf("%s was read (%d bytes); %d recorded messages are missing, %d gone without evidence; %s%s",
-				since, c.ReadBytes, v.result.Missing, c.Vanished, damage, tail)
-		}
-		return fmt.Sprintf("%s was read (%d bytes); %s%s", since, c.ReadBytes, damage, tail)
-	}
-	if c.Damaged+c.Suspect == 0 {
-		damage = "nothing speaks against any"
-	}
-	return fmt.Sprintf("every message that can be read was read (%d bytes); %s%s", c.ReadBytes, damage, tail)
 }
