@@ -38,17 +38,23 @@ func (a *app) delivery(d *replay.Delivery) {
 	if a.out.JSON() {
 		return
 	}
-	word := pad(string(d.Outcome), 14)
 	switch d.Outcome {
 	case replay.Present, replay.Deleted, replay.Filtered, replay.Duplicate, replay.OutsideWindow:
 		if !a.out.Verbose() {
 			return
 		}
 	case replay.Delivered:
-		if a.out.Quiet() || a.summary.Counts["shown"] >= fewActions && !a.out.Verbose() {
+		if a.out.Quiet() {
 			return
 		}
-		a.summary.Counts["shown"]++
+	}
+	if !a.show(string(d.Outcome)) {
+		return
+	}
+	word := pad(string(d.Outcome), 14)
+	switch d.Outcome {
+	case replay.Present, replay.Deleted, replay.Filtered, replay.Duplicate, replay.OutsideWindow:
+	case replay.Delivered:
 		word = a.out.Style.Green(word)
 	case replay.Failed, replay.Unexplained:
 		word = a.out.Style.Red(word)
@@ -70,7 +76,6 @@ func (a *app) delivery(d *replay.Delivery) {
 }
 
 func (a *app) addTotals(t *replay.Totals) {
-	delete(a.summary.Counts, "shown")
 	for k, v := range map[string]int64{
 		"archived": t.Archived, "present": t.Present, "delivered": t.Delivered, "would_deliver": t.WouldDeliver,
 		"deleted": t.Deleted, "filtered": t.Filtered, "duplicate": t.Duplicate, "ambiguous": t.Ambiguous,

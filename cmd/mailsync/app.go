@@ -32,6 +32,7 @@ type app struct {
 	outcome outcome // what the command has found
 	summary ui.Summary
 	resume  string // how to go on after a signal
+	shown   map[string]int64
 }
 
 // globals are the flags of every command.

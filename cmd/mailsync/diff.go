@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,7 +58,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 		return ui.Snapshot{Stage: "comparing", Done: p.Mailboxes.Load(), Unit: "mailbox", Found: p.Differences.Load(), FoundAs: "difference"}
 	})
 	defer stop()
-	rows := 0
+	var rows []compare.Row
 	for m, err := range c.Mailboxes(ctx) {
 		if err != nil {
 			return outcome{}, storeProblem(ui.List(args, "and"), err)
@@ -66,7 +68,9 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 				return outcome{}, err
 			}
 			a.difference(&d, names)
-			rows++
+		}
+		if m.Row.Differences > 0 && len(rows) < maxRows {
+			rows = append(rows, m.Row)
 		}
 	}
 	stop()
@@ -77,14 +81,15 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 		n[string(k)] = r.Kinds[k]
 	}
 	n["unknown"], n["skipped"] = r.Unknown, r.Skipped
-	a.tellDiff(stores, &r)
+	a.tellMore()
+	a.tellDiff(stores, rows, &r)
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
 }
 
 // difference prints one line of a comparison, and what each side has.
 func (a *app) difference(d *compare.Difference, names []string) {
 	a.out.Record(ui.DifferenceOf(d, names))
-	if a.out.JSON() {
+	if a.out.JSON() || !a.show(string(d.Kind)) {
 		return
 	}
 	word := pad(string(d.Kind), 15)
@@ -145,8 +150,12 @@ func copyText(c *compare.Copy) string {
 }
 
 // tellDiff ends a comparison: a table of the sides, the sum, what comes next.
-func (a *app) tellDiff(stores []*config.Store, r *compare.Result) {
+func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Result) {
 	a.out.Say("")
+	if len(rows) > 1 {
+		a.out.Table(diffTable(stores, rows, a.out.Verbose()))
+		a.out.Say("")
+	}
 	t := ui.Table{{"store", ">messages", ">missing", ">damaged", "state"}}
 	for i, s := range stores {
 		state := "looked at now"
@@ -187,6 +196,46 @@ func (a *app) tellDiff(stores []*config.Store, r *compare.Result) {
 		}
 	}
 	a.next(args...)
+}
+
+// diffTable is a row a mailbox that differs: what each store lacks, and how
+// much of each kind differs; without all, the twenty with most.
+func diffTable(stores []*config.Store, rows []compare.Row, all bool) ui.Table {
+	slices.SortStableFunc(rows, func(x, y compare.Row) int {
+		return cmp.Or(cmp.Compare(y.Differences, x.Differences), strings.Compare(x.Mailbox, y.Mailbox))
+	})
+	const some = 20
+	more := 0
+	if !all && len(rows) > some {
+		more, rows = len(rows)-some, rows[:some]
+	}
+	header := []string{"mailbox", ">messages"}
+	for _, s := range stores {
+		header = append(header, ">"+ui.Escape(s.Name)+" lacks", ">damaged")
+	}
+	t := ui.Table{append(header, ">other")}
+	for i := range rows {
+		r := &rows[i]
+		other := r.Differences - r.Kinds[compare.Missing] - r.Kinds[compare.DamagedCopy]
+		row := []string{ui.Name(r.Mailbox), ui.Count(r.Messages)}
+		for _, s := range r.Sides {
+			switch {
+			case s.Unknown != "":
+				row = append(row, "not known", "")
+			case s.Absent:
+				row = append(row, "all", "")
+			default:
+				row = append(row, ui.Count(s.Missing), ui.Count(s.Damaged))
+			}
+		}
+		t = append(t, append(row, ui.Count(other)))
+	}
+	if more > 0 {
+		last := make([]string, len(t[0]))
+		last[0] = "… and " + ui.Count(int64(more)) + " more"
+		t = append(t, last)
+	}
+	return t
 }
 
 // neediest is the store that lacks most, or holds most damage; the first named

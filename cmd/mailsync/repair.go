@@ -74,6 +74,7 @@ func (a *app) apply(ctx context.Context, plan *restore.Plan, x applied) (outcome
 		failed = cancelled(ctx)
 	}
 	stop()
+	a.tellMore()
 	if err := run.End(failed); err != nil && failed == nil {
 		failed = err
 	}
@@ -170,6 +171,9 @@ func (a *app) action(act *restore.Action, few bool) {
 	switch {
 	case trouble, a.out.Verbose():
 	case a.out.Quiet(), settled, !few:
+		return
+	}
+	if !a.show(string(act.Op) + " " + string(act.State)) {
 		return
 	}
 	word := pad(string(act.State), 8)
@@ -336,6 +340,7 @@ func (a *app) listPlan(ctx context.Context, plan *restore.Plan) error {
 		}
 		a.action(&act, few)
 	}
+	a.tellMore()
 	return cancelled(ctx)
 }
 

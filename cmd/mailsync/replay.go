@@ -264,6 +264,7 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	for name, err := range run.Unasked() {
 		a.out.Warn("%s could not be asked what was deleted there: %s", ui.Name(name), ui.Oneline(err, 300))
 	}
+	a.tellMore()
 	a.tellAccount(rep, &t, o, target, from)
 	if o.html != "" {
 		if err := rep.write(o.html, run); err != nil {

@@ -154,6 +154,7 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	if r.Refused != nil {
 		return outcome{partial: true}, storeProblem(s.Name, r.Refused)
 	}
+	a.tellMore()
 	a.tellScanned(s, &r)
 	if err := a.copyRecord(ctx, s, repo); err != nil {
 		return outcome{}, err

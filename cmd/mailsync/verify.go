@@ -116,6 +116,7 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 		case ev.Vanished != nil:
 			a.vanished(ev.Vanished)
 		case ev.Stage != nil:
+			a.tellMore()
 			st := ev.Stage
 			a.out.Record(stageLine{
 				Head: ui.Head{V: 1, Type: "stage"}, Store: s.Name, Stage: int(st.ID), Name: st.ID.String(),
@@ -177,6 +178,7 @@ func (a *app) addCounts(c *scan.Counts) {
 // comes next.
 func (a *app) tellVerified(sd *side, r *verify.Result) {
 	name := ui.Name(sd.store.Name)
+	a.tellMore()
 	a.out.Say("")
 	a.out.Say("%s: %s, %s, %s; %s read", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes))
 	for _, why := range r.Partial {

@@ -98,9 +98,7 @@ func (a *app) scanConfig(s *config.Store) scan.Config {
 	if !config.IsPath(s.Name) {
 		c.Known = s.Name
 	}
-	if s.Folders == config.FS {
-		c.Folders = maildir.FS
-	}
+	c.Folders = folders(s)
 	if c.Alg == manifest.NoAlg {
 		c.Alg = a.cfg.Digest.Alg
 	}
@@ -124,6 +122,14 @@ const (
 	// write, so that what was damaged in place is seen.
 	trustFiles trust = true
 )
+
+// folders is how folders lie below a mailbox.
+func folders(s *config.Store) maildir.Layout {
+	if s.Folders == config.FS {
+		return maildir.FS
+	}
+	return maildir.PlusPlus
+}
 
 // openLive opens a store on disk, with its record where there is one.
 func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error) {
@@ -259,8 +265,9 @@ func (s *side) site() *restore.Site {
 	}
 	return &restore.Site{
 		Store: s.store.Name, Path: s.store.Path, Symlinks: s.store.Symlinks,
-		Layout: s.store.Layout != "" || len(s.store.UsersAsGiven) > 0,
-		Place:  func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
+		Layout:  s.store.Layout != "" || len(s.store.UsersAsGiven) > 0,
+		Folders: maildir.FolderNames{Layout: folders(s.store), UTF8: s.store.UTF8},
+		Place:   func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
 	}
 }
 
