@@ -99,7 +99,8 @@ func newDovecot(t *testing.T) *dovecot {
 	t.Cleanup(func() {
 		d.stop()
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", tail(d.logText(), 4000))
+			bad := d.complaints()
+			t.Logf("the server's log has %d complaints; the first and the end:\n%s\n%s", len(bad), strings.Join(bad[:min(12, len(bad))], "\n"), tail(d.logText(), 1500))
 		}
 		_ = os.RemoveAll(base)
 	})

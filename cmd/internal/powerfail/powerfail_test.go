@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"mailsync/cmd/internal/drive"
+	"mailsync/cmd/internal/sample"
 )
 
 var (
@@ -134,10 +135,13 @@ func scenes() []scene {
 		n = min(n, 150)
 	}
 	e := estate(1, n)
+	o := e.Options
+	o.Odd = false // an mbox cannot hold a message without its last newline
+	plain := sample.New(o)
 	loss := func() *lossScene { return &lossScene{e: e, x: index(e)} }
 	migrate := loss()
 	migrate.empty = true
-	return []scene{loss(), migrate, &undoScene{lossScene: loss()}, &replayScene{e: e}, &scanScene{e: e}}
+	return []scene{loss(), migrate, &undoScene{lossScene: loss()}, &replayScene{e: plain}, &scanScene{e: e}}
 }
 
 func report(t *testing.T, s scene, f fsys, what string, ta *tally) {

@@ -83,11 +83,18 @@ func (f *found) quarantined() bool {
 	return strings.HasPrefix(f.rel, ".mailsync/") || strings.Contains(f.rel, "/.mailsync/")
 }
 
+// making tells whether the file lies in a mailbox or folder that is still
+// being made: its directory gets its name when it is whole. Names that begin
+// with two dots are no folders.
+func (f *found) making() bool {
+	return strings.HasPrefix(f.rel, "..mailsync.") || strings.Contains(f.rel, "/..mailsync.")
+}
+
 // visible are the files that a server would show.
 func visible(files []*found) []*found {
 	var out []*found
 	for _, f := range files {
-		if !f.quarantined() && (f.sub == "cur" || f.sub == "new") && !strings.HasPrefix(f.name, ".") {
+		if !f.quarantined() && !f.making() && (f.sub == "cur" || f.sub == "new") && !strings.HasPrefix(f.name, ".") {
 			out = append(out, f)
 		}
 	}

@@ -115,7 +115,7 @@ func (m *Message) finish(p []byte) []byte {
 	case crlf:
 		return bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
 	case noNewline:
-		return bytes.TrimRight(p, "\n")
+		return bytes.TrimSuffix(p, []byte("\n"))
 	}
 	return p
 }
