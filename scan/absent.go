@@ -224,12 +224,14 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // readNow reads one file out of turn.
 func (v *View) readNow(ctx context.Context, t *task) error {
-	b := &batch{ctx: ctx, view: v, done: make(chan struct{}), tasks: []task{*t}}
+	b := v.newBatch(ctx)
+	b.tasks = append(b.tasks, *t)
 	if err := v.pool.submit(b); err != nil {
 		return err
 	}
 	<-b.done
 	*t = b.tasks[0]
+	b.free()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -51,10 +51,6 @@ func (v *View) batches(ctx context.Context) iter.Seq2[*batch, error] {
 	}
 }
 
-func (v *View) newBatch(ctx context.Context) *batch {
-	return &batch{ctx: ctx, view: v, done: make(chan struct{}), tasks: make([]task, 0, batchSize)}
-}
-
 // begin opens and lists the folder, unless nothing in it has changed.
 func (fl *folderLook) begin(ctx context.Context) error {
 	if fl.missing || fl.blind != nil {
@@ -94,15 +90,11 @@ func (fl *folderLook) begin(ctx context.Context) error {
 }
 
 func (fl *folderLook) openDirs() (err error) {
-	d, err := fl.v.root.OpenDir(fl.branch.dir)
-	if err != nil {
+	root := fl.v.root
+	if fl.dirs.new, err = openIfThere(root, fl.branch.child("new")); err != nil {
 		return err
 	}
-	defer d.Close()
-	if fl.dirs.new, err = openIfThere(d, "new"); err != nil {
-		return err
-	}
-	if fl.dirs.cur, err = openIfThere(d, "cur"); err != nil {
+	if fl.dirs.cur, err = openIfThere(root, fl.branch.child("cur")); err != nil {
 		_ = fl.dirs.new.Close()
 		return err
 	}

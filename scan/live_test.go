@@ -141,6 +141,19 @@ func TestLiveStore(t *testing.T) {
 	}
 }
 
+// TestHardLinksAreDuplicates: two names at the same time are no rename.
+func TestHardLinksAreDuplicates(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	file := b.put("u/cur", "1.h", mail("x", 500), ":2,S")
+	b.check(os.Link(b.at(file), b.at(strings.Replace(file, ":2,S", ":2,", 1))))
+	b.check(os.Link(b.at(file), b.at(strings.Replace(file, "1.h", "2.h", 1))))
+	m := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	if len(m.entries) != 3 || len(m.findings) != 1 || m.findings[0].Kind != manifest.DuplicateName {
+		t.Errorf("%d entries, %v", len(m.entries), m.kinds())
+	}
+}
+
 // TestExpungesBesideRenames removes messages while others are renamed: what is
 // gone is proven gone or said to be unknown, and nothing else is.
 func TestExpungesBesideRenames(t *testing.T) {

@@ -56,8 +56,25 @@ type task struct {
 type batch struct {
 	ctx   context.Context
 	tasks []task
-	done  chan struct{}
+	done  chan struct{} // receives once, when the batch is done
 	view  *View
+}
+
+var batches = sync.Pool{New: func() any {
+	return &batch{done: make(chan struct{}, 1), tasks: make([]task, 0, batchSize)}
+}}
+
+// newBatch returns an empty batch. What is settled goes back by free.
+func (v *View) newBatch(ctx context.Context) *batch {
+	b := batches.Get().(*batch)
+	b.ctx, b.view = ctx, v
+	return b
+}
+
+func (b *batch) free() {
+	clear(b.tasks)
+	b.tasks, b.ctx, b.view = b.tasks[:0], nil, nil
+	batches.Put(b)
 }
 
 const (
@@ -88,7 +105,7 @@ func newPool(dev *budget.Device, readers int, cpu chan struct{}, now func() time
 			defer r.x.Close()
 			for b := range p.jobs {
 				r.run(b)
-				close(b.done)
+				b.done <- struct{}{}
 			}
 		}()
 	}

@@ -2,7 +2,9 @@ package scan
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -74,6 +76,8 @@ func (fl *folderLook) settleGroup(ctx context.Context, tasks []task) ([]manifest
 			live = append(live, t)
 		}
 	}
+	live, moved := fl.distinct(live)
+	lost = append(lost, moved...)
 	for _, t := range lost {
 		if len(live) > 0 {
 			// A flag or a move from new to cur renames a file: the listing may
@@ -95,6 +99,32 @@ func (fl *folderLook) settleGroup(ctx context.Context, tasks []task) ([]manifest
 	}
 	slices.SortFunc(out, func(a, b manifest.Entry) int { return a.Compare(&b) })
 	return out, nil
+}
+
+// distinct takes out of live what is one file seen under two names, because it
+// was renamed between the two looks. Hard links stay: they are two names at
+// the same time.
+func (fl *folderLook) distinct(live []*task) (kept, moved []*task) {
+	if len(live) < 2 {
+		return live, nil
+	}
+	there := func(t *task) bool {
+		st, err := fl.dirs.of(t.entry.Sub).Stat(t.entry.Name)
+		return err != nil && !errors.Is(err, fs.ErrNotExist) || err == nil && st.Inode == t.entry.Inode
+	}
+	for _, t := range live {
+		same := func(o *task) bool { return o != t && o.entry.Inode == t.entry.Inode && t.entry.Inode != 0 }
+		first := slices.IndexFunc(kept, same)
+		switch {
+		case !slices.ContainsFunc(live, same):
+			kept = append(kept, t)
+		case first < 0 && there(t), first >= 0 && there(t) && there(kept[first]) && there(t):
+			kept = append(kept, t)
+		default:
+			moved = append(moved, t)
+		}
+	}
+	return kept, moved
 }
 
 // superseded deals with a recorded file whose unique name another file of the

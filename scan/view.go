@@ -389,6 +389,7 @@ func (v *View) Entries(ctx context.Context) iter.Seq2[manifest.Entry, error] {
 				return
 			}
 			ok, err := v.settle(ctx, b, yield)
+			b.free()
 			if err != nil {
 				yield(manifest.Entry{}, err)
 				return

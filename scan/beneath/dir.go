@@ -12,6 +12,7 @@ type Dir struct {
 	o    *opener
 	fd   int
 	path string // for messages only
+	read bool   // it was listed before
 }
 
 // OpenRoot opens the directory at path, which is the operator's own word:

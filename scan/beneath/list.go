@@ -28,10 +28,13 @@ var listBuffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return 
 // was yielded before.
 func (d *Dir) List() iter.Seq2[Dirent, error] {
 	return func(yield func(Dirent, error) bool) {
-		if err := d.o.calls.Rewind(d.fd); err != nil {
-			yield(Dirent{}, &Error{Op: "list", Path: d.path, Err: err})
-			return
+		if d.read {
+			if err := d.o.calls.Rewind(d.fd); err != nil {
+				yield(Dirent{}, &Error{Op: "list", Path: d.path, Err: err})
+				return
+			}
 		}
+		d.read = true
 		bp := listBuffers.Get().(*[]byte)
 		defer listBuffers.Put(bp)
 		for {
