@@ -158,7 +158,7 @@ func (c *Comparison) One(ctx context.Context, mailbox string) (*Mailbox, error) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return c.mailbox(ctx, &job{name: mailbox, heads: make([]Head, len(c.sides)), blind: 1<<len(c.sides) - 1})
+	return c.mailbox(ctx, &job{name: mailbox, heads: make([]Head, len(c.sides))})
 }
 
 // Close gives back the memory of a Mailbox that One returned.

@@ -16,7 +16,6 @@ type job struct {
 	name   string
 	heads  []Head
 	listed uint32 // sides whose listing has it
-	blind  uint32 // sides whose listing broke before it
 }
 
 // mailbox compares one mailbox. A side that fails on the way is unknown, and
@@ -51,19 +50,16 @@ func (c *Comparison) mailbox(ctx context.Context, j *job) (*Mailbox, error) {
 }
 
 // open looks at one side's mailbox.
-func (b *body) open(ctx context.Context, j *job, i int, failed string) (View, error) {
+func (b *body) open(ctx context.Context, i int, failed string) (View, error) {
 	s, side := &b.sides[i], &b.c.sides[i]
 	s.live = side.Witness != nil && b.c.infos[i].Recorded.IsZero()
 	if failed != "" {
 		s.Unknown = failed
 		return nil, nil
 	}
-	listed := j.listed&(1<<i) != 0
-	if !listed && j.blind&(1<<i) == 0 && !s.live {
-		s.Absent = true
-		return nil, b.vanished(ctx, i)
-	}
-	v, err := side.Source.Open(ctx, j.name)
+	// A mailbox that the listing lacks is asked for all the same: the listing
+	// may be older, or the store know why it cannot tell.
+	v, err := side.Source.Open(ctx, b.name)
 	switch {
 	case err == nil:
 		return v, nil
@@ -113,7 +109,7 @@ func (b *body) compare(ctx context.Context, j *job, failed []string, noBase []bo
 	opened := 0
 	for i := range b.sides {
 		s := &b.sides[i]
-		if views[i], err = b.open(ctx, j, i, failed[i]); err != nil {
+		if views[i], err = b.open(ctx, i, failed[i]); err != nil {
 			return nil, err
 		}
 		switch {

@@ -37,9 +37,12 @@ func Recorded(store *manifest.Store, o RecordedOptions) *RecordedStore {
 		}
 	}
 	at := r.Complete.Began
+	if at.IsZero() {
+		at = r.Open.Began
+	}
 	return &RecordedStore{store: store, o: o, info: Info{
 		Name: o.Name, Recorded: at, FailureDomain: o.FailureDomain, Role: o.Role,
-		BootID: r.BootID, CrashAt: o.CrashAt, LastGood: at,
+		BootID: r.BootID, CrashAt: o.CrashAt, LastGood: r.Complete.Began,
 	}}
 }
 
@@ -86,7 +89,7 @@ func heads(list iter.Seq2[manifest.Head, error]) iter.Seq2[Head, error] {
 func (r *RecordedStore) Open(_ context.Context, mailbox string) (View, error) {
 	h, err := r.store.Head(mailbox)
 	if errors.Is(err, manifest.ErrNoMailbox) || err == nil && !h.Gone.IsZero() {
-		if r.info.Recorded.IsZero() {
+		if r.info.LastGood.IsZero() {
 			return nil, fmt.Errorf("%w: no scan of %s was ever completed, and mailbox %q is not recorded yet", ErrUnknown, r.info.Name, mailbox)
 		}
 		return nil, fmt.Errorf("%w: %q", ErrNoMailbox, mailbox)

@@ -227,7 +227,7 @@ func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, err
 		if low < 0 {
 			return nil
 		}
-		j := &job{name: heads[low].Name, heads: make([]Head, n), blind: blind}
+		j := &job{name: heads[low].Name, heads: make([]Head, n)}
 		for i := range heads {
 			if ok[i] && heads[i].Name == j.name {
 				j.heads[i] = heads[i]
