@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,7 +60,7 @@ type store struct {
 	boxes    map[string][]*stored
 	absences map[string][]manifest.Absence
 	broken   map[string]error // mailboxes that cannot be opened
-	reads    int              // bodies read by Evidence
+	reads    atomic.Int64     // bodies read by Evidence
 	n        int
 	limit    int // deliveries until the power is cut; 0 = none
 }
@@ -121,7 +122,7 @@ func (s *store) Lookup(context.Context, manifest.Ref) (compare.Presence, error) 
 }
 
 func (s *store) Evidence(_ context.Context, _, box string, e *manifest.Entry, _ compare.EvidenceKind) (compare.Evidence, error) {
-	s.reads++
+	s.reads.Add(1)
 	for _, m := range s.boxes[box] {
 		if m.name == e.Unique && !m.opaque {
 			id, err := message.Identify(bytes.NewReader(m.body), message.Limits{})

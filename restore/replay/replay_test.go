@@ -391,6 +391,8 @@ func TestDeliveryLog(t *testing.T) {
 		"Nov 22 08:00:04 gw postfix/cleanup[1]: 6A1B2C3D4E: message-id=<6@example.net>",
 		"Nov 22 08:00:05 gw postfix/lmtp[1]: 6A1B2C3D4E: to=<bob@example.com>, relay=none, status=deferred (connection refused)",
 		"Nov 22 08:00:03 store dovecot: lmtp(eve@example.com)<9><x>: sieve: msgid=<7@example.net>: discarded",
+		"Nov 22 08:00:03 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<9@example.net>: stored mail into mailbox 'INBOX'",
+		"Nov 22 08:00:04 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<9@example.net>: forwarded to <else@example.org>",
 		"Nov  2 08:00:03 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<8@example.net>: discarded",
 	}, "\n") + "\n"
 	name := filepath.Join(t.TempDir(), "mail.log")
@@ -405,8 +407,9 @@ func TestDeliveryLog(t *testing.T) {
 	want := map[string]Outcome{
 		"<1@example.net>": Filtered, "<2@example.net>": Filtered, "<3@example.net>": Filtered, "<4@example.net>": WouldDeliver,
 		"<5@example.net>": Filtered, "<6@example.net>": Ambiguous, "<7@example.net>": WouldDeliver, "<8@example.net>": WouldDeliver,
+		"<9@example.net>": WouldDeliver,
 	}
-	for i := 1; i <= 8; i++ {
+	for i := 1; i <= 9; i++ {
 		g.put(at, mail(i, at), bob)
 	}
 	o := options(t, g, s)
@@ -558,5 +561,24 @@ func TestDamagedArchiveFile(t *testing.T) {
 	r, err := run(t, o, s)
 	if err != nil || r.totals.Delivered != 1 || r.totals.Unexplained == 0 || r.exit != 3 {
 		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// Bodies are read only of messages that the header identity nominates.
+func TestReadsOnlyCandidates(t *testing.T) {
+	s, g := newStore(bob), newGateway(t)
+	for i := range 100 {
+		s.put(bob, "INBOX", t0, deliveredCopy(mail(1000+i, t0), bob, i))
+	}
+	for i := range 10 {
+		g.put(t0, mail(i, t0), bob)
+	}
+	s.put(bob, "INBOX", t0, mail(1, t0))                        // the same bytes: its digest is known
+	s.put(bob, "Trash", t0, deliveredCopy(mail(2, t0), bob, 1)) // a candidate
+	o := options(t, g, s)
+	o.All = true
+	r, err := run(t, o, nil)
+	if err != nil || r.totals.Present != 2 || s.reads.Load() != 1 {
+		t.Errorf("%d bodies read: %+v %v", s.reads.Load(), r.totals, err)
 	}
 }
