@@ -331,7 +331,7 @@ const (
 )
 
 // weigh decides what the absences without evidence mean, once all are known.
-func (v *View) weigh() {
+func (v *View) weigh(ctx context.Context) error {
 	var open int64
 	for i := range v.gone {
 		a := &v.gone[i]
@@ -344,7 +344,7 @@ func (v *View) weigh() {
 	}
 	defer v.countVanished()
 	if open == 0 {
-		return
+		return nil
 	}
 	verdict := manifest.OrdinaryAbsence
 	switch {
@@ -354,12 +354,23 @@ func (v *View) weigh() {
 		verdict = manifest.NoEvidence
 	case open >= mostFloor && float64(open) > most*float64(v.rec.Messages):
 		verdict = manifest.MassDisappearing
+	case v.o.alone:
+		massive, err := v.s.massive(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			verdict = manifest.NoEvidence // how much is gone is not known
+		case massive:
+			verdict = manifest.MassDisappearing
+		}
 	}
 	for i := range v.gone {
 		if v.gone[i].Evidence == manifest.NoEvidence {
 			v.gone[i].Evidence = verdict
 		}
 	}
+	return nil
 }
 
 // countVanished counts what is gone without evidence either way.

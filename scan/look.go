@@ -39,6 +39,9 @@ type LookOptions struct {
 	// Finding receives what is wrong, in the order of entries, before the
 	// entry is yielded. Nil drops it.
 	Finding func(manifest.Finding)
+	// alone: the mailbox is looked at by itself, and nobody adds up what is gone
+	// from the store: the Scanner does that before it calls anything ordinary.
+	alone bool
 	// Progress is added to as messages are looked at. Nil: nobody watches.
 	Progress *Progress
 	// NoDisorder leaves out what is wrong with the structure (tmp, uidlist,

@@ -157,7 +157,9 @@ func (v *View) finish(ctx context.Context) error {
 		return err
 	}
 	v.quota.report(v)
-	v.weigh()
+	if err := v.weigh(ctx); err != nil {
+		return err
+	}
 	v.mb.Messages, v.mb.Bytes = v.counts.Messages, v.counts.Bytes
 	v.mb.Ended = v.s.opt.Now().UTC()
 	return nil

@@ -439,17 +439,6 @@ func (r *run) census(ctx context.Context, all []found) error {
 	return nil
 }
 
-// breakerFloor is how many messages may be gone without evidence however small
-// the store is, provided that they are not half of it: in a small store one
-// message is more than one in a hundred.
-const breakerFloor = 20
-
-// breaker returns how many of a store's messages may be gone at once without
-// evidence of deletion.
-func breaker(messages int64, share float64) int64 {
-	return max(int64(share*float64(messages)), min(breakerFloor, messages/2), 1)
-}
-
 // mailbox looks at one mailbox and records it.
 func (r *run) mailbox(ctx context.Context, j *job) error {
 	crashed := r.result.Crashed && j.head != nil && j.head.Ended.Before(r.s.opt.BootAt)

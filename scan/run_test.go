@@ -208,6 +208,45 @@ func TestLossIsNotLaundered(t *testing.T) {
 	}
 }
 
+// TestBreakerHoldsWithoutAScan: what a comparison or a restore sees gone, with
+// no scan between, is weighed against the whole store, too.
+func TestBreakerHoldsWithoutAScan(t *testing.T) {
+	for _, c := range []struct {
+		each int
+		want manifest.Evidence
+	}{{1, manifest.OrdinaryAbsence}, {3, manifest.MassDisappearing}} {
+		st := newState(t)
+		st.estate(10, 40)
+		st.must(RunOptions{})
+		for i := range 10 {
+			for k := range c.each {
+				st.remove(fmt.Sprintf("user%03d/Maildir/cur/%s", i, named(fmt.Sprintf("%04d.h", k), mail(fmt.Sprint(k), 300), ":2,S")))
+			}
+		}
+		store, err := st.repo().Store(manifest.StoreKey("", st.path))
+		st.check(err)
+		opt := st.opt
+		opt.Record = store
+		s := configured(t, st.cfg, opt)
+		v, err := s.Open(t.Context(), "user003")
+		st.check(err)
+		for _, err := range v.Entries(t.Context()) {
+			st.check(err)
+		}
+		n := 0
+		for a, err := range v.Absences(t.Context()) {
+			st.check(err)
+			if n++; a.Evidence != c.want {
+				t.Errorf("%d gone from each mailbox: %s, want %s", c.each, a.Evidence, c.want)
+			}
+		}
+		if n != c.each {
+			t.Errorf("%d absences, want %d", n, c.each)
+		}
+		st.check(v.Close())
+	}
+}
+
 func TestOneMailboxLosesMost(t *testing.T) {
 	st := newState(t)
 	st.cfg.Breaker = 0.5

@@ -38,6 +38,7 @@ type Scanner struct {
 	users  *userList
 	closed bool
 	doors  doors
+	census census
 	// crashed: a crash may lie between Options.Record and now.
 	crashed bool
 }

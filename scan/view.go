@@ -119,7 +119,7 @@ func hashOf(parts []string) uint64 {
 // Open implements compare.Source: a look at one mailbox by the record's help
 // where Options.Recorded gives it.
 func (s *Scanner) Open(ctx context.Context, mailbox string) (compare.View, error) {
-	v, err := s.Look(ctx, mailbox, LookOptions{})
+	v, err := s.Look(ctx, mailbox, LookOptions{alone: true})
 	if err != nil {
 		return nil, err
 	}
