@@ -284,7 +284,7 @@ func (s *lossScene) keptPromise(g *ground, l *drive.Line, seen map[place][]*foun
 func (s *lossScene) final(g *ground, r *drive.Result) []string {
 	var bad []string
 	if r.Code != 0 {
-		bad = append(bad, "the second run: "+r.String())
+		bad = append(bad, "the second run: "+told(r))
 	}
 	files, more := readTree(g.store())
 	bad = append(bad, more...)
@@ -320,7 +320,7 @@ func nothingLeft(g *ground, args []string) []string {
 		return []string{err.Error()}
 	}
 	if r.Code != 0 || r.Count("planned") != 0 {
-		return []string{"after the second run there is still something to do: " + r.String()}
+		return []string{"after the second run there is still something to do: " + told(r)}
 	}
 	return nil
 }
@@ -334,4 +334,16 @@ func runClean(g *ground, args ...string) error {
 		return fmt.Errorf("%s: %s", strings.Join(args, " "), r)
 	}
 	return nil
+}
+
+// told is how a run ended, with the first actions that were not done.
+func told(r *drive.Result) string {
+	s, n := r.String(), 0
+	for _, l := range r.Lines {
+		if n < 3 && (l.State == "refused" || l.State == "failed" || l.State == "planned" || l.Outcome == "failed" || l.Type == "finding") {
+			s += "\n\t" + l.Raw
+			n++
+		}
+	}
+	return s
 }

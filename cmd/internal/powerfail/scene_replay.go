@@ -164,7 +164,7 @@ func (s *replayScene) check(g *ground, promises []promise) []string {
 func (s *replayScene) final(g *ground, r *drive.Result) []string {
 	seen, bad := s.look(g)
 	if r.Code != 0 {
-		bad = append(bad, "the second run: "+r.String())
+		bad = append(bad, "the second run: "+told(r))
 	}
 	for id, a := range s.archived {
 		for _, to := range a.To {
@@ -178,7 +178,7 @@ func (s *replayScene) final(g *ground, r *drive.Result) []string {
 		return append(bad, err.Error())
 	}
 	if third.Count("delivered") != 0 || third.Code != 0 {
-		bad = append(bad, "one more replay delivers again: "+third.String())
+		bad = append(bad, "one more replay delivers again: "+told(third))
 	}
 	return bad
 }

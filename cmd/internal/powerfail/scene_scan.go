@@ -5,6 +5,7 @@ package powerfail
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"mailsync/cmd/internal/drive"
 	"mailsync/cmd/internal/sample"
@@ -72,7 +73,7 @@ func (s *scanScene) complete(g *ground) []string {
 	lines := 0
 	for _, l := range splitLines(r.Stdout) {
 		d := digestIn(l)
-		if d == "" {
+		if d == "" || strings.Contains(l, `"type":"mailbox"`) {
 			continue
 		}
 		lines++
@@ -91,7 +92,7 @@ func (s *scanScene) complete(g *ground) []string {
 func (s *scanScene) final(g *ground, r *drive.Result) []string {
 	var bad []string
 	if r.Code != 0 {
-		bad = append(bad, "the second scan: "+r.String())
+		bad = append(bad, "the second scan: "+told(r))
 	}
 	bad = append(bad, s.complete(g)...)
 	v, err := g.bin.JSON(ctx(), "verify", g.store())
