@@ -109,11 +109,7 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	if err != nil {
 		return outcome{}, err
 	}
-	quarantined, err := a.quarantined(s)
-	if err != nil {
-		return outcome{}, err
-	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Quarantined: quarantined, Doubted: doubt.doubted})
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return outcome{}, a.openProblem(s, err, rerr == nil)

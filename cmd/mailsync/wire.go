@@ -143,9 +143,6 @@ func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error)
 		return nil, err
 	}
 	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, Stat: bool(t)}
-	if opt.Quarantined, err = a.quarantined(s); err != nil {
-		return nil, err
-	}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec
@@ -269,18 +266,4 @@ func (s *side) site() *restore.Site {
 		Folders: maildir.FolderNames{Layout: folders(s.store), UTF8: s.store.UTF8},
 		Place:   func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
 	}
-}
-
-// quarantined tells what mailsync itself has moved aside in a store: that is
-// no loss and no deletion by its owner.
-func (a *app) quarantined(s *config.Store) (func(manifest.Ref) bool, error) {
-	state, err := a.stateDir()
-	if err != nil {
-		return nil, err
-	}
-	f, err := restore.Quarantined(state, s.Path)
-	if err != nil {
-		return nil, a.runProblem(err)
-	}
-	return f, nil
 }
