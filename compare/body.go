@@ -76,7 +76,8 @@ type sideState struct {
 	why      string           // of one of them
 	loose    map[int64]int64  // sizes of unread copies that match no name
 	packed   bool             // holds compressed messages
-	gone     int64            // found gone by this look, without evidence
+	gone     int64            // found gone by this look, without evidence of deletion or loss
+	goneFrom map[string]bool  // their folders
 	doubts   map[string]int64 // reasons, with the number of messages
 	tripped  string
 	blind    map[string]string // folders that could not be looked into
@@ -281,9 +282,22 @@ func (b *body) absences(head int32) ([]Gone, error) {
 		if d.bad {
 			return nil, errCodec
 		}
+		if s := &b.sides[g.Side]; s.tripped != "" && b.thisLook(g.Side, &g.Absence) {
+			switch g.Evidence {
+			case manifest.NoEvidence, manifest.OrdinaryAbsence:
+				g.Evidence = manifest.MassDisappearing
+			}
+		}
 		list = append(list, g)
 	}
 	return list, nil
+}
+
+// thisLook tells whether an absence was found by the look at hand, and not
+// recorded by an earlier one.
+func (b *body) thisLook(side int, a *manifest.Absence) bool {
+	s := &b.sides[side]
+	return b.c.infos[side].Recorded.IsZero() && s.Mailbox != nil && !a.FirstAbsent.Before(s.Mailbox.Began)
 }
 
 // group decodes all copies of a group, before anything is judged.

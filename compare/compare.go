@@ -39,10 +39,13 @@ type Options struct {
 	Groups bool
 
 	// Breaker is the share of a side's recorded messages that may be gone at
-	// once without evidence of deletion; beyond it, nothing of that side is
-	// called missing any more. 0 means one in a hundred; 1 and more never.
+	// once without evidence of deletion. Beyond it such an absence is
+	// manifest.MassDisappearing: the message is unknown there, not missing. With
+	// Groups the copy stays absent and the evidence says so. 0 means one in a
+	// hundred; 1 and more never. It needs a Base that is Sized.
 	Breaker float64
-	// BreakerFloor is the number of messages below which Breaker says nothing. 0 means 100.
+	// BreakerFloor is the number of messages that may be gone however small the
+	// store is, provided that they are not half of it. 0 means 20.
 	BreakerFloor int64
 
 	// Memory bounds what is held of messages that match no name, in bytes,
@@ -158,7 +161,7 @@ func (c *Comparison) One(ctx context.Context, mailbox string) (*Mailbox, error) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	return c.mailbox(ctx, &job{name: mailbox, heads: make([]Head, len(c.sides))})
+	return c.mailbox(ctx, &job{name: mailbox, heads: make([]Head, len(c.sides)), final: true})
 }
 
 // Close gives back the memory of a Mailbox that One returned.

@@ -348,11 +348,10 @@ func (b *body) ask(ctx context.Context, n Need, e *manifest.Entry) (Evidence, er
 // that of the same name, else that of the same content.
 func (b *body) attachAbsences(ctx context.Context, side int, v View, keys []key) error {
 	s := &b.sides[side]
-	began := v.Mailbox().Began
 	at := int32(0)
 	var folder, unique string
 	loaded := int32(-1)
-	n := 0
+	var n, lost int64
 	for a, err := range v.Absences(ctx) {
 		if err != nil {
 			return &sideError{side, false, err}
@@ -360,10 +359,16 @@ func (b *body) attachAbsences(ctx context.Context, side int, v View, keys []key)
 		if n++; n%1024 == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if s.live && !a.FirstAbsent.Before(began) {
+		if b.thisLook(side, &a) {
 			switch a.Evidence {
-			case manifest.NoEvidence, manifest.InsideCrash, manifest.MassDisappearing:
+			case manifest.NoEvidence, manifest.OrdinaryAbsence, manifest.InsideCrash, manifest.MassDisappearing:
 				s.gone++
+				if s.goneFrom == nil {
+					s.goneFrom = make(map[string]bool)
+				}
+				s.goneFrom[a.Entry.Folder] = true
+			case manifest.ServerNoticed, manifest.ServerUnaware:
+				lost++
 			}
 		}
 		found := false
@@ -396,6 +401,10 @@ func (b *body) attachAbsences(ctx context.Context, side int, v View, keys []key)
 		if err := b.attachContent(side, &a, keys); err != nil {
 			return err
 		}
+	}
+	if u, ok := v.(Losing); ok {
+		// It knows which of them were moved.
+		s.gone = max(u.Unexplained()-lost, 0)
 	}
 	return nil
 }

@@ -16,15 +16,13 @@ type job struct {
 	name   string
 	heads  []Head
 	listed uint32 // sides whose listing has it
+	final  bool   // what all sides lost without evidence is known
 }
 
 // mailbox compares one mailbox. A side that fails on the way is unknown, and
 // the others are compared without it from the start.
 func (c *Comparison) mailbox(ctx context.Context, j *job) (*Mailbox, error) {
 	failed := make([]string, len(c.sides))
-	for i := range failed {
-		failed[i] = c.state.trippedUnknown(i)
-	}
 	noBase := make([]bool, len(c.sides))
 	for {
 		b := &body{c: c, name: j.name, folder: make(map[string]int), sides: make([]sideState, len(c.sides))}
@@ -36,6 +34,9 @@ func (c *Comparison) mailbox(ctx context.Context, j *job) (*Mailbox, error) {
 		b.release()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if errors.Is(err, errDefer) {
+			return nil, err
 		}
 		var s *sideError
 		if !errors.As(err, &s) {
@@ -96,6 +97,10 @@ func (b *body) vanished(ctx context.Context, i int) error {
 	return nil
 }
 
+// errDefer: messages of the mailbox are gone without evidence, and it is not
+// known yet how much of the store went with them.
+var errDefer = errors.New("to be compared when all others are")
+
 func (b *body) compare(ctx context.Context, j *job, failed []string, noBase []bool) (m *Mailbox, err error) {
 	n := len(b.sides)
 	views, bases := make([]View, n), make([]View, n)
@@ -129,7 +134,7 @@ func (b *body) compare(ctx context.Context, j *job, failed []string, noBase []bo
 		if err := b.openBases(ctx, bases, noBase); err != nil {
 			return nil, err
 		}
-		if err := b.fill(ctx, views, bases, &row); err != nil {
+		if err := b.fill(ctx, j, views, bases, &row); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +185,7 @@ func (b *body) openBases(ctx context.Context, bases []View, noBase []bool) error
 }
 
 // fill merges, matches and judges the messages.
-func (b *body) fill(ctx context.Context, views, bases []View, row *Row) error {
+func (b *body) fill(ctx context.Context, j *job, views, bases []View, row *Row) error {
 	for i := range b.sides {
 		if m := b.sides[i].Mailbox; m != nil {
 			for k := range m.Folders {
@@ -222,7 +227,9 @@ func (b *body) fill(ctx context.Context, views, bases []View, row *Row) error {
 		if err := b.attachAbsences(ctx, i, v, keys); err != nil {
 			return err
 		}
-		b.c.state.breaker(b, i)
+	}
+	if b.c.state.breaker(b, j.final) {
+		return errDefer
 	}
 	return b.conclude(ctx, row)
 }
@@ -259,9 +266,6 @@ func (b *body) boxes() []Copy {
 	for i := range b.sides {
 		s := &b.sides[i]
 		copies[i] = Copy{Mailbox: s.Mailbox, Unknown: s.Unknown}
-		if s.Absent && s.tripped != "" {
-			copies[i].Unknown = s.tripped
-		}
 	}
 	return copies
 }
@@ -335,7 +339,7 @@ func (b *body) folderLines(k int, row *Row) {
 			c.Unknown = "it came while the stores were compared"
 		case len(s.blind) > 0:
 			c.Unknown = s.hides()
-		case s.tripped != "":
+		case s.tripped != "" && s.goneFrom[b.names[k]] && !b.c.o.Groups:
 			c.Unknown = s.tripped
 			s.doubt(s.tripped, f.most())
 		default:

@@ -78,11 +78,11 @@ func (b *body) presence(ctx context.Context, g *Group) error {
 // hidden tells why a copy that a side does not show may be there all the same.
 func (b *body) hidden(g *Group, side int) string {
 	s := &b.sides[side]
-	if s.tripped != "" {
-		return s.tripped
-	}
 	for k := range g.Absences {
-		if a := &g.Absences[k]; a.Side == side && a.ByName && a.Evidence == manifest.MassDisappearing {
+		if a := &g.Absences[k]; a.Side == side && a.ByName && a.Evidence == manifest.MassDisappearing && !b.c.o.Groups {
+			if s.tripped != "" {
+				return s.tripped
+			}
 			return "gone with most of its mailbox at once, without evidence of deletion"
 		}
 	}

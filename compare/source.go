@@ -81,3 +81,8 @@ type Partly interface {
 	// names the whole mailbox. It is valid after Entries ended without error.
 	Blind() map[string]string
 }
+
+// Losing is a View that counts what it found gone and nothing explains:
+// neither deletion nor a move, proven losses included. It is valid after
+// Entries ended without error.
+type Losing interface{ Unexplained() int64 }

@@ -29,7 +29,7 @@ func newComparison(sides []Side, o Options) (*Comparison, error) {
 		o.Breaker = 0.01
 	}
 	if o.BreakerFloor == 0 {
-		o.BreakerFloor = 100
+		o.BreakerFloor = 20
 	}
 	if o.Memory <= 0 {
 		o.Memory = 32 << 20
@@ -93,34 +93,35 @@ func (s *state) doubt(d Doubt) {
 	}
 }
 
-// breaker adds up what a side lost without evidence, and once that is too much
-// of the store, nothing of that side is called missing any more.
-func (s *state) breaker(b *body, side int) {
+// breaker adds up what each side lost without evidence. It returns true where
+// the mailbox must wait until the sum over all mailboxes is known.
+func (s *state) breaker(b *body, final bool) (wait bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := &s.sides[side]
-	st.gone += b.sides[side].gone
-	s.trip(side)
-	b.sides[side].tripped = st.tripped
+	for i := range b.sides {
+		st := &s.sides[i]
+		if gone := b.sides[i].gone; gone > 0 && !final && b.sides[i].Mailbox != nil && st.recorded > 0 && s.c.o.Breaker < 1 {
+			st.gone += gone
+			s.trip(i)
+			wait = true
+		}
+		b.sides[i].tripped = st.tripped
+	}
+	return wait
 }
 
-// trip decides whether too much of a side is gone. The lock is held.
+// trip decides whether too much of a side is gone. In a small store one message
+// is more than one in a hundred: there the floor decides, up to half of it. The
+// lock is held.
 func (s *state) trip(side int) {
 	st := &s.sides[side]
-	if st.tripped != "" || st.recorded == 0 || st.gone < s.c.o.BreakerFloor || float64(st.gone) <= s.c.o.Breaker*float64(st.recorded) {
+	limit := max(int64(s.c.o.Breaker*float64(st.recorded)), min(s.c.o.BreakerFloor, st.recorded/2), 1)
+	if st.recorded == 0 || st.gone <= limit || s.c.o.Breaker >= 1 {
 		return
 	}
-	st.tripped = fmt.Sprintf("%d of %d recorded messages of %s are gone at once without evidence of deletion",
-		st.gone, st.recorded, s.c.infos[side].Name)
-	s.doubt(Doubt{Side: side, Reason: st.tripped, Count: st.gone})
-}
-
-// trippedUnknown tells why nothing of a side is looked at any more; "" while
-// it is.
-func (s *state) trippedUnknown(side int) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sides[side].tripped
+	// The last text is that of the whole sum: waiting mailboxes are told then.
+	st.tripped = fmt.Sprintf("%d of %d recorded messages of %s are gone at once, and nothing says that anybody deleted them (at most %d may be)",
+		st.gone, st.recorded, s.c.infos[side].Name, limit)
 }
 
 // add sums up one mailbox.
@@ -188,6 +189,12 @@ func (s *state) result() Result {
 	r := Result{
 		Counts: s.sum, Sides: slices.Clone(s.c.infos), Totals: slices.Clone(s.totals),
 		Partial: slices.Clone(s.partial), Doubts: s.doubts, Complete: s.complete,
+	}
+	for i := range s.sides {
+		if why := s.sides[i].tripped; why != "" {
+			r.Partial = append(r.Partial, Doubt{Side: i, Reason: why, Count: s.sides[i].gone})
+			r.Doubts++
+		}
 	}
 	r.Kinds = make(map[Kind]int64, len(Kinds))
 	for _, k := range Kinds {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,12 +36,16 @@ func (c *Comparison) walk(outer context.Context) iter.Seq2[*Mailbox, error] {
 		defer cancel(nil)
 		group, ctx := errgroup.WithContext(stop)
 		jobs, out := make(chan *job), make(chan *Mailbox)
+		q := &queue{ctx: ctx, jobs: jobs}
 		group.Go(func() error {
 			defer close(jobs)
-			return c.list(ctx, jobs)
+			if err := c.list(ctx, q); err != nil {
+				return err
+			}
+			return q.finish()
 		})
 		for range c.o.Workers {
-			group.Go(func() error { return c.work(ctx, jobs, out) })
+			group.Go(func() error { return c.work(q, out) })
 		}
 		end := make(chan error, 1)
 		go func() {
@@ -71,12 +77,61 @@ func (c *Comparison) walk(outer context.Context) iter.Seq2[*Mailbox, error] {
 	}
 }
 
+// queue hands jobs to the workers, and those that must wait once more when all
+// others are done.
+type queue struct {
+	ctx  context.Context
+	jobs chan *job
+	busy sync.WaitGroup
+
+	mu    sync.Mutex
+	later []*job
+}
+
+func (q *queue) put(j *job) error {
+	q.busy.Add(1)
+	select {
+	case q.jobs <- j:
+		return nil
+	case <-q.ctx.Done():
+		q.busy.Done()
+		return context.Cause(q.ctx)
+	}
+}
+
+func (q *queue) wait(j *job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.later = append(q.later, j)
+}
+
+// finish waits until every job was done once and hands out those that waited.
+func (q *queue) finish() error {
+	q.busy.Wait()
+	slices.SortFunc(q.later, func(a, b *job) int { return manifest.CompareMailboxes(a.name, b.name) })
+	for _, j := range q.later {
+		j.final = true
+		if err := q.put(j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // work compares mailboxes until there are no more.
-func (c *Comparison) work(ctx context.Context, jobs <-chan *job, out chan<- *Mailbox) error {
-	for j := range jobs {
-		m, err := c.mailbox(ctx, j)
+func (c *Comparison) work(q *queue, out chan<- *Mailbox) error {
+	for j := range q.jobs {
+		m, err := c.mailbox(q.ctx, j)
+		if errors.Is(err, errDefer) {
+			q.wait(j)
+			err = nil
+		}
+		q.busy.Done()
 		if err != nil {
 			return err
+		}
+		if m == nil {
+			continue
 		}
 		if !c.o.All && m.Row.Differences == 0 && len(m.body.out) == 0 && !m.unknown() {
 			m.body.release()
@@ -84,9 +139,9 @@ func (c *Comparison) work(ctx context.Context, jobs <-chan *job, out chan<- *Mai
 		}
 		select {
 		case out <- m:
-		case <-ctx.Done():
+		case <-q.ctx.Done():
 			m.body.release()
-			return context.Cause(ctx)
+			return context.Cause(q.ctx)
 		}
 	}
 	return nil
@@ -103,7 +158,7 @@ func (m *Mailbox) unknown() bool {
 
 // list finds the mailboxes of all sides and makes a job of each that is not
 // plainly the same everywhere.
-func (c *Comparison) list(ctx context.Context, jobs chan<- *job) error {
+func (c *Comparison) list(ctx context.Context, q *queue) error {
 	sharded := make([]Sharded, 0, len(c.sides))
 	for _, s := range c.sides {
 		if p, ok := s.Source.(Sharded); ok {
@@ -115,7 +170,7 @@ func (c *Comparison) list(ctx context.Context, jobs chan<- *job) error {
 		for i, s := range c.sides {
 			lists[i] = s.Source.Mailboxes(ctx)
 		}
-		return c.listMerged(ctx, lists, jobs)
+		return c.listMerged(ctx, lists, q)
 	}
 	for shard := range manifest.Shards {
 		if ctx.Err() != nil {
@@ -135,7 +190,7 @@ func (c *Comparison) list(ctx context.Context, jobs chan<- *job) error {
 			return fmt.Errorf("%s: part %d of the record: %w", c.infos[0].Name, shard, err)
 		}
 		// A part that cannot be listed says nothing of the next.
-		if err := c.listMerged(ctx, lists, jobs); err != nil {
+		if err := c.listMerged(ctx, lists, q); err != nil {
 			return err
 		}
 	}
@@ -182,7 +237,7 @@ func (c *Comparison) wants(name string) bool {
 
 // listMerged merges listings of mailboxes. A listing that breaks leaves its
 // side to be asked mailbox by mailbox; when all break, nothing can be said.
-func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, error], jobs chan<- *job) error {
+func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, error], q *queue) error {
 	n := len(lists)
 	next := make([]func() (Head, error, bool), n)
 	heads, ok := make([]Head, n), make([]bool, n)
@@ -249,10 +304,8 @@ func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, err
 			c.state.same(j.heads[0].Messages)
 			continue
 		}
-		select {
-		case jobs <- j:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := q.put(j); err != nil {
+			return err
 		}
 	}
 }

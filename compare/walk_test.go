@@ -124,21 +124,38 @@ func TestBreaker(t *testing.T) {
 		evidence manifest.Evidence
 		gone     int
 		trips    bool
+		hidden   bool
 	}{
-		{manifest.NoEvidence, 120, true},
-		{manifest.InsideCrash, 120, true},
-		{manifest.NoEvidence, 20, false},     // 60 of 10,000
-		{manifest.ServerUnaware, 120, false}, // proven losses
-		{manifest.ServerExpunge, 120, false}, // deletions
+		{manifest.NoEvidence, 120, true, true},
+		{manifest.OrdinaryAbsence, 120, true, true},
+		{manifest.InsideCrash, 120, true, false},     // lost in the crash, for all that is known
+		{manifest.OrdinaryAbsence, 20, false, false}, // 60 of 10,000
+		{manifest.ServerUnaware, 120, false, false},  // proven losses
+		{manifest.ServerExpunge, 120, false, false},  // deletions
 	} {
-		x, y := build(c.evidence, c.gone)
-		lines, r := diff(t, compare.Options{Workers: 1}, x, y)
-		tripped := slices.ContainsFunc(r.Partial, func(d compare.Doubt) bool { return strings.Contains(d.Reason, "gone at once") })
-		if tripped != c.trips {
-			t.Errorf("%s %d: %+v", c.evidence, c.gone, r.Partial)
-		}
-		if n := kinds(lines)[compare.Missing]; !c.trips && n != 3*c.gone || c.trips && n >= 3*c.gone {
-			t.Errorf("%s %d: %d missing", c.evidence, c.gone, n)
+		for _, workers := range []int{1, 3} {
+			x, y := build(c.evidence, c.gone)
+			lines, r := diff(t, compare.Options{Workers: workers}, x, y)
+			tripped := slices.ContainsFunc(r.Partial, func(d compare.Doubt) bool { return strings.Contains(d.Reason, "gone at once") })
+			if tripped != c.trips {
+				t.Errorf("%s %d: %+v", c.evidence, c.gone, r.Partial)
+			}
+			want := 3 * c.gone
+			if c.hidden {
+				want = 0
+			}
+			if n := kinds(lines)[compare.Missing]; n != want {
+				t.Errorf("%s %d: %d missing, want %d", c.evidence, c.gone, n, want)
+			}
+			if r.Mailboxes != 3 || r.Messages != int64(3*c.gone) {
+				t.Errorf("%s %d: what waited is counted once: %+v", c.evidence, c.gone, r.Counts)
+			}
+			// A plan sees the message absent, and why that proves nothing.
+			for _, g := range groups(t, compare.Options{Workers: workers}, x, y) {
+				if len(g.Absences) != 1 || !g.Copies[1].Absent() || (g.Absences[0].Evidence == manifest.MassDisappearing) != c.hidden {
+					t.Fatalf("%s %d: group %+v", c.evidence, c.gone, g)
+				}
+			}
 		}
 	}
 }
