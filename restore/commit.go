@@ -179,6 +179,7 @@ func (r *Run) intents(b *batch) error {
 				a = &slim
 			}
 			t.actions = append(t.actions, *a)
+			t.asides = append(t.asides, b.items[i].aside)
 		}
 		if err := r.j.Append(t.encode()); err != nil {
 			return fmt.Errorf("%w: %w", errState, err)

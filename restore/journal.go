@@ -43,6 +43,7 @@ type beginRecord struct {
 	Command, Store, Path, Of, Plan, Host string
 	Args                                 []string
 	Began                                time.Time
+	PID                                  int
 }
 
 // outcome is one item of a done record.
@@ -72,6 +73,7 @@ func (b *beginRecord) encode(e *encoder) {
 		e.str(s)
 	}
 	e.time(b.Began)
+	e.uint(uint64(b.PID))
 }
 
 func (b *beginRecord) decode(d *decoder) {
@@ -85,6 +87,7 @@ func (b *beginRecord) decode(d *decoder) {
 		}
 	}
 	b.Began = d.time()
+	b.PID = int(d.u32())
 }
 
 func (c *Counts) fields() [8]*int64 {
@@ -101,6 +104,7 @@ type entry struct {
 	batch   uint64      // intent, done
 	first   int         // intent: index of its first action in the batch
 	actions []Action
+	asides  []string // intent: of each action, its name in quarantine, or ""
 	done    []outcome
 }
 
@@ -122,6 +126,7 @@ func (t *entry) encode() []byte {
 		e.uint(uint64(len(t.actions)))
 		for i := range t.actions {
 			e.action(&t.actions[i])
+			e.str(t.asides[i])
 		}
 	case recDone:
 		e.uint(t.batch)
@@ -165,9 +170,10 @@ func decodeEntry(p []byte) (*entry, error) {
 	case recIntent:
 		t.batch, t.first = d.uint(), int(d.u32()&(1<<24-1))
 		if n := d.count(20); n > 0 {
-			t.actions = make([]Action, n)
+			t.actions, t.asides = make([]Action, n), make([]string, n)
 			for i := range t.actions {
 				d.action(&t.actions[i])
+				t.asides[i] = d.str()
 			}
 		}
 	case recDone:

@@ -42,7 +42,7 @@ func (r *Run) linkGroup(ctx context.Context, g []*item) {
 		}
 		if err != nil {
 			for _, t := range g[i:] {
-				if !t.pending() {
+				if !t.pending() || t.a.Op == Mkdir {
 					continue
 				}
 				switch {
@@ -310,10 +310,12 @@ func (r *Run) linkFlags(ctx context.Context, f *folder, t *item) error {
 	x, err := f.statName(r.ops, a.Pre.Sub, string(a.Pre.Name))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if _, err := f.statName(r.ops, manifest.Cur, name); err == nil {
-			a.Post.Sub, a.Post.Name = manifest.Cur, []byte(name)
-			t.end(Already, "")
-			return nil
+		for _, sub := range []manifest.Sub{manifest.Cur, a.Post.Sub} {
+			if _, err := f.statName(r.ops, sub, name); err == nil {
+				a.Post.Sub, a.Post.Name = sub, []byte(name)
+				t.end(Already, "")
+				return nil
+			}
 		}
 		t.end(Refused, "the message has other flags now, or is gone")
 		return nil

@@ -22,13 +22,12 @@ type newDir struct {
 	name   string
 	temp   string
 	dir    *beneath.Dir
-	files  []place.File
 	placed bool
 }
 
 func (n *newDir) drop(r *Run) {
 	if !n.placed {
-		r.ops.TearDown(n.parent, n.temp, n.dir, n.files)
+		r.tearDown(n.parent, n.temp, r.id)
 	}
 	_ = n.dir.Close()
 	_ = n.parent.Close()
@@ -273,6 +272,11 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 		_ = parent.Close()
 		return t.unopened(err)
 	}
+	key := folderKey{t.a.Ref.Mailbox, t.a.Dir}
+	if err := r.noteOpen(key); err != nil {
+		_ = parent.Close()
+		return err
+	}
 	temp := r.dirTemp()
 	durable := early || !s.b.barrier.Batches()
 	d, err := r.ops.BuildMaildir(parent, temp, own, files, durable)
@@ -280,7 +284,7 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 		_ = parent.Close()
 		return err
 	}
-	n := &newDir{parent: parent, name: name, temp: temp, dir: d, files: files}
+	n := &newDir{parent: parent, name: name, temp: temp, dir: d}
 	if t.a.Dir == "" {
 		if m.root, err = d.OpenDir("."); err != nil {
 			n.drop(r)
@@ -289,15 +293,15 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 		r.cache.put(m)
 		t.box = m
 	}
-	f, err := r.open.newFolder(m, folderKey{t.a.Ref.Mailbox, t.a.Dir}, d)
+	f, err := r.open.newFolder(m, key, d)
 	if err != nil {
 		n.drop(r)
 		return err
 	}
 	r.cache.putFolder(f)
 	t.f, t.make = f, n
-	s.b.folders[f.key] = true
-	return r.noteOpen(f.key)
+	s.b.folders[key] = true
+	return nil
 }
 
 func safeDirName(name string) bool {
@@ -319,7 +323,11 @@ func (r *Run) show(items []*item) {
 	for i := len(items) - 1; i >= 0; i-- {
 		t := items[i]
 		n := t.make
-		if n == nil || !t.pending() {
+		if n == nil || n.placed {
+			continue
+		}
+		if !t.pending() {
+			t.lose()
 			continue
 		}
 		err := r.ops.Move(n.parent.Fd(), n.temp, n.parent.Fd(), n.name)
@@ -332,13 +340,19 @@ func (r *Run) show(items []*item) {
 				t.a.Post.Inode = st.Ino
 			}
 		case errors.Is(err, fs.ErrExist):
-			t.f.lost = true
-			t.box.lost = t.box.lost || t.a.Dir == ""
+			t.lose()
 			t.end(Refused, "somebody else has made the folder meanwhile")
 		default:
-			t.f.lost = true
-			t.box.lost = t.box.lost || t.a.Dir == ""
+			t.lose()
 			t.end(Failed, "%v", err)
 		}
+	}
+}
+
+// lose marks a folder that never got its name: what lies in it is nowhere.
+func (t *item) lose() {
+	t.f.lost = true
+	if t.a.Dir == "" && t.box != nil {
+		t.box.lost = true
 	}
 }

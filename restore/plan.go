@@ -183,7 +183,11 @@ func (r *Run) guard(ctx context.Context, p *Plan) iter.Seq2[Action, error] {
 			}
 			a := *rec.action
 			if known && moved != "" && a.Ref.Mailbox == name && (a.State == "" || a.State == Planned) {
-				a.State, a.Detail = Refused, "the mailbox has changed since the plan: "+moved
+				if r.inPlace(&a) {
+					a.State = Already
+				} else {
+					a.State, a.Detail = Refused, "the mailbox has changed since the plan: "+moved
+				}
 			}
 			if !yield(a, nil) {
 				return

@@ -48,6 +48,9 @@ func (t *item) unopened(err error) error {
 	switch {
 	case errors.Is(err, errState):
 		return err
+	case errors.Is(err, fs.ErrNotExist) && (t.a.Op == Quarantine || t.a.Op == Remove):
+		t.end(Skipped, "the mailbox or folder is not there any more: nothing to take back")
+		t.a.Why = WhyGone
 	case errors.Is(err, fs.ErrNotExist):
 		t.end(Refused, "the mailbox or folder is not there any more")
 	case errors.Is(err, beneath.ErrEscape):
@@ -245,6 +248,12 @@ func (s *stager) victim(t *item, f *folder, judge func(manifest.Digest) bool) (b
 		t.end(Refused, "the message is not there any more")
 		return false, nil
 	}
+	if a.From == fromQuarantine && x.st.Ino != a.Pre.Inode {
+		if d, _, err := f.digest(&x, algOf(a.Post.Digest)); err == nil && d == a.Post.Digest {
+			t.end(Already, "")
+			return false, nil
+		}
+	}
 	if a.Pre.Inode != 0 && x.st.Ino != a.Pre.Inode || a.Pre.Size != 0 && x.st.Size != a.Pre.Size {
 		t.end(Refused, "the message is not the file that was planned any more")
 		return false, nil
@@ -357,5 +366,5 @@ func (s *stager) prepareQuarantine(t *item) error {
 // reflagged tells whether a message has other flags than an action expects.
 func reflagged(t *item) bool {
 	was, is := maildir.ParseName(string(t.a.Pre.Name)), maildir.ParseName(t.victim.name)
-	return was.Flags != is.Flags || was.Letters != is.Letters
+	return was.Flags != is.Flags || was.Letters != is.Letters && len(t.a.Keywords) == 0
 }

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -206,5 +207,84 @@ func TestQuotaFile(t *testing.T) {
 	w.must(err)
 	if lines := strings.Split(strings.TrimSpace(string(b)), "\n"); len(lines) != 4 || !strings.Contains(lines[3], "-") {
 		t.Errorf("maildirsize after undo: %q", b)
+	}
+}
+
+// A plan file applies once; again it finds everything in place; on ground that
+// has moved it refuses the mailbox and goes on with the others.
+func TestPlanFile(t *testing.T) {
+	w := newWorld(t)
+	for _, box := range []string{"a", "b", "c"} {
+		w.maildir("backup", box, "")
+		for n := range 4 {
+			w.put("backup", box, "", n, ":2,S")
+		}
+	}
+	w.maildir("primary", "a", "")
+	w.put("primary", "a", "", 0, ":2,S")
+	w.maildir("primary", "b", "")
+	w.tune = func(o *PlanOptions) { o.Undecided = RestoreUndecided }
+	p := w.plan("primary", "backup")
+	file := w.path("plan")
+	w.must(p.Save(file))
+	w.must(p.Close())
+	if len(w.tree("primary")) != 1 {
+		t.Error("planning wrote into the store")
+	}
+	if _, err := os.Stat(w.state()); !os.IsNotExist(err) {
+		t.Error("planning wrote state")
+	}
+	w.put("primary", "b", "", 77, ":2,S") // somebody delivers
+
+	load := func() result {
+		p, err := LoadPlan(file)
+		w.must(err)
+		defer p.Close()
+		r, err := w.begin("primary", "apply")
+		w.must(err)
+		return w.finish(r, p, "backup")
+	}
+	res := load()
+	if res.counts.Refused != 4 || res.counts.Done != 3+4+1 {
+		t.Errorf("%+v %v", res.counts, summary(res.actions))
+	}
+	res = load()
+	if res.counts.Refused != 4 || res.counts.Already != 3+4+1 {
+		t.Errorf("again: %+v %v", res.counts, summary(res.actions))
+	}
+	w.restore("primary", "backup") // another way to the same state
+	if res = load(); res.counts.Refused != 0 || res.counts.Already != 12 {
+		t.Errorf("after a restore: %+v %v", res.counts, summary(res.actions))
+	}
+}
+
+// Every prefix and every flipped byte of a plan file is refused.
+func TestDamagedPlanFile(t *testing.T) {
+	w := newWorld(t)
+	w.maildir("backup", "a", "")
+	w.put("backup", "a", "", 1, ":2,S")
+	w.must(os.MkdirAll(w.store("primary"), 0o700))
+	p := w.plan("primary", "backup")
+	file := w.path("plan")
+	w.must(p.Save(file))
+	whole, err := os.ReadFile(file)
+	w.must(err)
+	if _, err := LoadPlan(file); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, b []byte) {
+		t.Helper()
+		w.must(os.WriteFile(file, b, 0o600))
+		if _, err := LoadPlan(file); err == nil {
+			t.Errorf("%s: accepted", what)
+		} else if !errors.Is(err, ErrPlan) && !errors.Is(err, ErrNewer) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for n := range whole {
+		check("prefix of "+itoa(n), whole[:n])
+		b := append([]byte(nil), whole...)
+		b[n] ^= 0x20
+		check("flipped byte "+itoa(n), b)
 	}
 }

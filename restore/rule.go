@@ -47,7 +47,7 @@ func (f *boxFacts) rule(g *compare.Group, src *manifest.Entry, log maildir.Gone,
 			return ruleDeleted, "the server's log shows that a client asked for the expunge"
 		}
 		for _, a := range append(target, others...) {
-			if a.Evidence == manifest.ServerExpunge || a.Evidence == manifest.OwnJournal {
+			if a.Evidence == manifest.ServerExpunge {
 				return ruleDeleted, "deleted: " + a.Evidence.String() + seen(&a)
 			}
 		}
@@ -56,6 +56,11 @@ func (f *boxFacts) rule(g *compare.Group, src *manifest.Entry, log maildir.Gone,
 		return ruleUndecided, f.recreated
 	}
 	for _, a := range target {
+		if a.Evidence == manifest.OwnJournal {
+			// All that mailsync ever moves aside is what its own run had added:
+			// undo brings back the loss, and is no deletion by anybody.
+			return ruleRestore, "lost: an undo took back what had restored it" + seen(&a)
+		}
 		if a.Evidence.Lost() || a.Evidence == manifest.InsideCrash {
 			return ruleRestore, "lost: " + a.Evidence.String() + seen(&a)
 		}

@@ -208,7 +208,7 @@ func (r *Run) start(ctx context.Context) error {
 	}
 	o := &r.o
 	t := entry{kind: recBegin, begin: beginRecord{
-		Command: o.Command, Store: o.Site.Store, Path: o.Site.Path, Of: o.Of, Plan: r.plan, Host: o.Host, Args: o.Args, Began: o.Now().UTC(),
+		Command: o.Command, Store: o.Site.Store, Path: o.Site.Path, Of: o.Of, Plan: r.plan, Host: o.Host, Args: o.Args, Began: o.Now().UTC(), PID: os.Getpid(),
 	}}
 	if err := r.j.Append(t.encode()); err != nil {
 		return err

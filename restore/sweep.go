@@ -3,10 +3,12 @@ package restore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
+	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
 
@@ -20,12 +22,17 @@ func (r *Run) sweep(ctx context.Context) error {
 			continue
 		}
 		seen := map[folderKey]bool{}
+		lock := ""
 		var batches map[uint64][]string
 		for t, err := range readJournal(journalPath(r.o.State, x.ID), nil) {
 			if err != nil {
 				break // what can be read was; tmp is cleaned by servers too
 			}
 			switch t.kind {
+			case recBegin:
+				if t.begin.PID > 0 {
+					lock = fmt.Sprintf("%d:%s", t.begin.PID, t.begin.Host)
+				}
 			case recOpen:
 				for _, key := range t.folders {
 					seen[key] = true
@@ -45,7 +52,7 @@ func (r *Run) sweep(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r.sweepFolder(key, x.ID)
+			r.sweepFolder(key, x.ID, lock)
 		}
 		boxes := map[string]bool{}
 		for _, list := range batches {
@@ -61,7 +68,7 @@ func (r *Run) sweep(ctx context.Context) error {
 	return nil
 }
 
-func (r *Run) sweepFolder(key folderKey, run string) {
+func (r *Run) sweepFolder(key folderKey, run, lock string) {
 	r.sweepRoot(key.mailbox, run)
 	m, err := r.cache.box(key.mailbox)
 	if err != nil {
@@ -81,7 +88,19 @@ func (r *Run) sweepFolder(key folderKey, run string) {
 	}
 	if c, err := r.open.control(m, key.dir); err == nil && c != nil {
 		r.sweepDir(c, run)
+		r.sweepLock(c, lock)
 		_ = c.Close()
+	}
+}
+
+// sweepLock removes a lock file that the dead run held: its content says whose
+// it is.
+func (r *Run) sweepLock(d *beneath.Dir, lock string) {
+	for _, name := range []string{uidlistLock, keywordsName + ".lock", subsName + ".lock"} {
+		p, _, err := place.ReadSmall(d, name, 512)
+		if err == nil && lock != "" && string(p) == lock {
+			_ = r.ops.Unlink(d.Fd(), name)
+		}
 	}
 }
 
@@ -129,8 +148,11 @@ func (r *Run) tearDown(parent *beneath.Dir, name, run string) {
 		return
 	}
 	defer d.Close()
-	for _, inner := range ours(d, ".."+tempPrefix+run+".") {
-		r.tearDown(d, inner, run)
+	for _, inner := range ours(d, "") {
+		// folders in it, under their own names or still under ours
+		if st, err := d.Stat(inner); err == nil && st.Directory() && inner != "tmp" && inner != "new" && inner != "cur" {
+			r.tearDown(d, inner, run)
+		}
 	}
 	for _, sub := range []string{"tmp", "new", "cur"} {
 		s, err := d.OpenDir(sub)
@@ -143,7 +165,13 @@ func (r *Run) tearDown(parent *beneath.Dir, name, run string) {
 		_ = s.Close()
 		_ = r.ops.Rmdir(d.Fd(), sub)
 	}
-	for _, file := range []string{"maildirfolder", aclName, uidlistName, keywordsName} {
+	for _, file := range ours(d, tempPrefix+run+".") {
+		_ = r.ops.Unlink(d.Fd(), file)
+	}
+	for _, file := range []string{
+		"maildirfolder", aclName, uidlistName, keywordsName, subsName,
+		uidlistLock, keywordsName + ".lock", subsName + ".lock",
+	} {
 		_ = r.ops.Unlink(d.Fd(), file)
 	}
 	_ = r.ops.Rmdir(parent.Fd(), name)

@@ -53,6 +53,7 @@ type undoPlanner struct {
 	spool *spool
 	boxes map[string]*undoBox
 	order []string
+	loose bool // what follows was announced and never acknowledged
 }
 
 // undoBox is one mailbox: the taking back of added messages goes to the spool
@@ -66,6 +67,7 @@ type undoBox struct {
 
 func (u *undoPlanner) read(ctx context.Context, path string) error {
 	open := map[uint64][]Action{} // batches that are announced and not acknowledged
+	asides := map[uint64][]string{}
 	for t, err := range readJournal(path, nil) {
 		if err != nil {
 			return err
@@ -75,14 +77,15 @@ func (u *undoPlanner) read(ctx context.Context, path string) error {
 		}
 		switch t.kind {
 		case recIntent:
-			list := open[t.batch]
+			list, names := open[t.batch], asides[t.batch]
 			for len(list) < t.first {
-				list = append(list, Action{}) // not part of the batch's work
+				list, names = append(list, Action{}), append(names, "") // not part of the batch's work
 			}
-			open[t.batch] = append(list, t.actions...)
+			open[t.batch], asides[t.batch] = append(list, t.actions...), append(names, t.asides...)
 		case recDone:
 			list := open[t.batch]
 			delete(open, t.batch)
+			delete(asides, t.batch)
 			for i := range t.done {
 				o := &t.done[i]
 				if o.Index >= len(list) {
@@ -110,10 +113,12 @@ func (u *undoPlanner) read(ctx context.Context, path string) error {
 	for _, n := range batches {
 		for i := range open[n] {
 			a := &open[n][i]
-			// Only what can be recognised without an acknowledgement: a
-			// message by its inode.
-			if a.Op == Add && a.Post.Inode != 0 {
-				if err := u.add(a, ""); err != nil {
+			// Only what can be recognised without an acknowledgement. Folders,
+			// keywords and UID lists of the batch in flight stay.
+			switch {
+			case a.Op == Add && a.Post.Inode != 0, a.Op == Replace && asides[n][i] != "", a.Op == Flags, a.Op == Date && a.Pre.MTime != 0:
+				u.loose = true
+				if err := u.add(a, asides[n][i]); err != nil {
 					return err
 				}
 			}
@@ -133,6 +138,9 @@ func (u *undoPlanner) add(a *Action, aside string) error {
 	r := reverse(a, u.run, aside)
 	if r.Op == "" {
 		return nil
+	}
+	if u.loose {
+		r.Keywords = a.Keywords // their letters were not known yet
 	}
 	b.box.action(&r)
 	switch a.Op {
@@ -174,10 +182,13 @@ func reverse(a *Action, run, aside string) Action {
 	case Flags, Keywords:
 		r.Op = a.Op
 		r.Pre = Ground{Sub: a.Post.Sub, Name: a.Post.Name, Inode: a.Post.Inode}
+		if r.Pre.Sub == 0 {
+			r.Pre.Sub = manifest.Cur
+		}
 		r.Post = Ground{Sub: a.Pre.Sub, Name: a.Pre.Name}
 	case Date:
 		r.Op = Date
-		r.Pre = Ground{Sub: a.Post.Sub, Name: a.Post.Name, Inode: a.Post.Inode, MTime: a.Date.UnixNano()}
+		r.Pre = Ground{Sub: a.Pre.Sub, Name: a.Pre.Name, Inode: a.Post.Inode, MTime: a.Date.UnixNano()}
 		r.Date = time.Unix(0, a.Pre.MTime).UTC()
 	case Mkdir:
 		if a.Post.Inode == 0 {
@@ -243,8 +254,9 @@ func (u *undoPlanner) finish(p *Plan) error {
 }
 
 // Quarantined returns what undo runs on a store (by the absolute path of its
-// root) have moved aside and nothing has brought back since: it is gone by
-// mailsync's own hand, which is evidence of deletion.
+// root) have moved aside and nothing has brought back since. It is gone by
+// mailsync's own hand: no deletion by anybody, but the loss that there was
+// before the run that was undone.
 func Quarantined(state, path string) (func(manifest.Ref) bool, error) {
 	runs, err := Runs(state)
 	if err != nil {

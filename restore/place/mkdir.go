@@ -33,6 +33,9 @@ func (o *Ops) MakeDir(parent *beneath.Dir, name string, own Owner) (d *beneath.D
 	made = err == nil
 	d, err = parent.OpenDir(name)
 	if err != nil {
+		if made {
+			_ = o.Rmdir(parent.Fd(), name)
+		}
 		return nil, false, err
 	}
 	if !made {
@@ -68,6 +71,7 @@ func (o *Ops) giveDir(d *beneath.Dir, own Owner) error {
 func (o *Ops) BuildMaildir(parent *beneath.Dir, temp string, own Owner, files []File, durable bool) (*beneath.Dir, error) {
 	d, made, err := o.MakeDir(parent, temp, own)
 	if err != nil {
+		_ = o.Rmdir(parent.Fd(), temp) // the name is ours alone
 		return nil, err
 	}
 	if !made {

@@ -93,10 +93,13 @@ func (o *Ops) give(fd int, name string, own Owner, mode uint32, st *unix.Stat_t)
 }
 
 // WriteFile creates a new small file, durably but for its name, and returns
-// its inode. On failure nothing is left.
+// its inode. The name must be nobody else's; on failure nothing is left.
 func (o *Ops) WriteFile(dir *beneath.Dir, name string, data []byte, own Owner) (uint64, error) {
 	fd, err := o.Create(dir.Fd(), name, own.Mode)
 	if err != nil {
+		if !errors.Is(err, unix.EEXIST) {
+			_ = o.Unlink(dir.Fd(), name)
+		}
 		return 0, err
 	}
 	var st unix.Stat_t

@@ -16,6 +16,9 @@ type Temp struct {
 // NewTemp creates a file in a tmp directory.
 func (o *Ops) NewTemp(dirfd int, name string, mode uint32) (Temp, error) {
 	fd, err := o.Create(dirfd, name, mode)
+	if err != nil {
+		_ = o.Unlink(dirfd, name) // the call may have taken effect; the name is ours alone
+	}
 	return Temp{o: o, dir: dirfd, Name: name, fd: fd}, err
 }
 

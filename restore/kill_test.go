@@ -1,0 +1,125 @@
+package restore
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Environment of the test binary that is run again as the process to be killed.
+const (
+	killDir = "MAILSYNC_TEST_KILL_DIR"
+	killAt  = "MAILSYNC_TEST_KILL_AT"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(killDir); dir != "" {
+		os.Exit(victim(dir, os.Getenv(killAt)))
+	}
+	os.Exit(m.Run())
+}
+
+// dying is a tb for a process without a test.
+type dying struct{}
+
+func (dying) Helper()                   {}
+func (dying) Fatalf(f string, a ...any) { panic(f) }
+func (dying) Errorf(string, ...any)     {}
+func (dying) Logf(string, ...any)       {}
+
+// victim restores, and dies by its own SIGKILL right before its nth system
+// call on the store.
+func victim(dir, at string) int {
+	n, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return 2
+	}
+	w := &world{t: dying{}, dir: dir}
+	w.tune = func(o *PlanOptions) { o.Undecided, o.MergeFlags, o.FixUIDNext = RestoreUndecided, UnionFlags, true }
+	p := w.plan("primary", "backup")
+	f := &fault{hook: func(now int64, _ string) {
+		if now == n {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+	}}
+	w.calls = f.table()
+	if res := w.apply(p, "primary", "backup"); res.err != nil {
+		return 3
+	}
+	return 0
+}
+
+func murder(t *testing.T, dir string, n int64) (killed bool) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run=^$")
+	cmd.Env = append(os.Environ(), killDir+"="+dir, killAt+"="+strconv.FormatInt(n, 10))
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return false
+	}
+	if !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("call %d: %v\n%s", n, err, out)
+	}
+	return true
+}
+
+// A run dies by SIGKILL before each of its system calls. Nothing is shown by
+// halves or twice; the same command again reaches the right state, and undo of
+// both runs takes everything back.
+func TestKilledAtEveryCall(t *testing.T) {
+	step := int64(3)
+	if testing.Short() {
+		step = 23
+	}
+	kills := 0
+	for n := int64(1); ; n += step {
+		w := newWorld(t)
+		bodies := everything(w)
+		before := w.tree("primary")
+		hurt, _, _ := strings.Cut(msgName(3), ",")
+		if !murder(t, w.dir, n) {
+			break
+		}
+		kills++
+		w.sound("primary", bodies, hurt)
+		res := w.restore("primary", "backup")
+		if got := w.sound("primary", bodies, ""); len(got) != len(bodies) {
+			t.Errorf("%d messages of %d", len(got), len(bodies))
+		}
+		w.noLeftovers("primary")
+		if p := w.plan("primary", "backup"); p.Forecast().Work() {
+			t.Errorf("work is left: %v", summary(w.actions(p)))
+		}
+		runs, err := Runs(w.state())
+		w.must(err)
+		for i := len(runs) - 1; i >= 0; i-- {
+			if !runs[i].Undoable {
+				continue
+			}
+			if u, err := NewUndo(t.Context(), w.state(), runs[i].ID); err == nil {
+				_ = u.Close()
+				un := w.undo("primary", runs[i].ID)
+				w.must(un.err)
+				t.Logf("undo of %s (%s): %v", runs[i].ID, runs[i].How, summary(un.actions))
+				for _, a := range un.actions {
+					if a.State != Done {
+						t.Logf("  %s %q %s", a.Op, a.Pre.Name, a.Detail)
+					}
+				}
+			}
+		}
+		w.sameTree(before, w.tree("primary"))
+		if t.Failed() {
+			t.Fatalf("killed before call %d; then %+v", n, res.counts)
+		}
+	}
+	t.Logf("%d kills", kills)
+	if kills < 5 {
+		t.Fatalf("only %d kills: the test is broken", kills)
+	}
+}
