@@ -75,6 +75,9 @@ func (v *Verification) stages(ctx context.Context, yield func(Event) bool) (stop
 		if v.result.Ended {
 			return false, v.save(id, true)
 		}
+		if id == Window {
+			v.breaker()
+		}
 		s := Stage{ID: id, Counts: v.result.Counts, Took: v.o.Now().Sub(began), Known: v.known(id)}
 		if !yield(Event{Stage: &s}) {
 			return true, nil
@@ -123,6 +126,32 @@ func (v *Verification) partial(why string) {
 	if len(v.result.Partial) < maxPartials {
 		v.result.Partial = append(v.result.Partial, why)
 	}
+}
+
+// breaker notes that more of the store is gone without evidence of deletion
+// than ordinary operation takes with it: then nobody may rely on the rest of
+// the answer either.
+func (v *Verification) breaker() {
+	n := v.recorded()
+	limit := max(int64(v.s.Config().Breaker*float64(n)), min(breakerFloor, n/2), 1)
+	if v.result.Vanished <= limit {
+		return
+	}
+	v.partial(fmt.Sprintf("%d of %d recorded messages are gone, and nothing says that anybody deleted or lost them (at most %d may be; is everything mounted?)",
+		v.result.Vanished, n, limit))
+}
+
+// breakerFloor is the number of messages that may be gone however small the
+// store is, provided that they are not half of it; a scan has the same.
+const breakerFloor = 20
+
+// recorded is the number of messages that the record holds of the mailboxes
+// that are verified.
+func (v *Verification) recorded() (n int64) {
+	for i := range v.targets {
+		n += v.targets[i].recorded
+	}
+	return n
 }
 
 // next says which command comes next.

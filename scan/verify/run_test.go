@@ -84,6 +84,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// More than ordinary operation takes with it, and no word why: not complete.
+func TestBreaker(t *testing.T) {
+	for _, c := range []struct {
+		gone    int
+		partial bool
+	}{{20, false}, {21, true}} {
+		e := newEstate(t)
+		e.boxes(10, 8)
+		e.scan()
+		for i := range c.gone {
+			list, err := filepath.Glob(e.at(fmt.Sprintf("u%02d/cur/%d.*", i%10, i/10)))
+			e.check(err)
+			e.check(os.Remove(list[0]))
+		}
+		r := e.verify(verify.Options{}, true).result
+		if r.Vanished != int64(c.gone) || (len(r.Partial) > 0) != c.partial || r.Refused {
+			t.Errorf("%d gone: %+v", c.gone, r)
+		}
+	}
+}
+
 // One recorded mailbox whose root is gone is unknown; the others are checked.
 func TestRecordedMailboxThatIsGone(t *testing.T) {
 	e := newEstate(t)

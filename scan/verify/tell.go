@@ -33,13 +33,6 @@ const maxHeld = 100_000
 // halfFloor is the number of messages from which on a store can look half gone.
 const halfFloor = 10
 
-func (t *teller) recorded() (n int64) {
-	for i := range t.v.targets {
-		n += t.v.targets[i].recorded
-	}
-	return n
-}
-
 func (t *teller) take(o *outcome) error {
 	t.present += o.counts.Messages
 	t.unexplained += o.unexplained
@@ -48,7 +41,7 @@ func (t *teller) take(o *outcome) error {
 	}
 	t.held = append(t.held, o)
 	t.heldCount += len(o.findings) + 1
-	if t.present*2 > t.recorded() || t.heldCount > maxHeld {
+	if t.present*2 > t.v.recorded() || t.heldCount > maxHeld {
 		return t.release()
 	}
 	return nil
@@ -71,7 +64,7 @@ func (t *teller) finish() error {
 	if !t.hold {
 		return nil
 	}
-	n := t.recorded()
+	n := t.v.recorded()
 	if !t.v.result.Ended && t.unexplained >= halfFloor && t.unexplained*2 > n && t.present*2 < n {
 		t.v.result.Refused = true
 		t.v.partial(fmt.Sprintf("%s: of %d recorded messages %d are not there, and nothing says that anybody deleted them (is everything mounted?)",
