@@ -90,7 +90,6 @@ func (fl *folderLook) hunt(ctx context.Context, t *task) (found *task, shown boo
 	head, _, _ := strings.Cut(unique, ",")
 	fl.looks++
 	for _, sub := range [2]manifest.Sub{manifest.New, manifest.Cur} {
-		var name string
 		d := fl.dirs.of(sub)
 		if d == nil {
 			continue
@@ -103,12 +102,8 @@ func (fl *folderLook) hunt(ctx context.Context, t *task) (found *task, shown boo
 			if len(e.Name) < len(head) || string(e.Name[:len(head)]) != head {
 				continue
 			}
-			name = string(e.Name)
-			if maildir.ParseName(name).Unique != unique {
-				continue
-			}
-			it := item{name: name, unique: unique, inode: e.Inode, sub: sub, odd: e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN}
-			if it.odd {
+			it := newItem(string(e.Name), e.Inode, sub, e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN)
+			if it.odd || it.unique() != unique {
 				continue
 			}
 			n := fl.task(&it)

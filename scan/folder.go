@@ -141,11 +141,11 @@ func (fl *folderLook) groups() iter.Seq2[[]task, error] {
 			unique := ""
 			switch {
 			case old == nil:
-				unique = items[0].unique
+				unique = items[0].unique()
 			case len(items) == 0:
 				unique = old.Unique
 			default:
-				unique = min(items[0].unique, old.Unique)
+				unique = min(items[0].unique(), old.Unique)
 			}
 			olds = olds[:0]
 			for old != nil && old.Unique == unique {
@@ -157,7 +157,7 @@ func (fl *folderLook) groups() iter.Seq2[[]task, error] {
 				}
 			}
 			n := 0
-			for n < len(items) && items[n].unique == unique {
+			for n < len(items) && items[n].unique() == unique {
 				n++
 			}
 			group = fl.pair(group[:0], items[:n], olds)
@@ -268,7 +268,7 @@ func (v *View) sound(old *manifest.Entry) bool {
 func (fl *folderLook) task(it *item) task {
 	t := task{fl: fl, name: maildir.ParseName(it.name)}
 	t.entry = manifest.Entry{
-		Folder: fl.info.Name, Unique: it.unique, Sub: it.sub, Name: it.name, Flags: t.name.Flags,
+		Folder: fl.info.Name, Unique: it.unique(), Sub: it.sub, Name: it.name, Flags: t.name.Flags,
 	}
 	if fl.uids != nil {
 		t.entry.UID = fl.uids.UID(t.name.ServerBase)

@@ -16,14 +16,32 @@ import (
 	"mailsync/scan/maildir"
 )
 
-// item is one message file in a listing.
+// item is one message file in a listing. There may be a million: it is small.
 type item struct {
-	name   string // exact file name
-	unique string
-	inode  uint64
-	uid    uint32
-	sub    manifest.Sub
-	odd    bool // the listing says that it is no regular file
+	name  string // exact file name
+	inode uint64
+	ulen  uint16 // length of the unique name where that begins the name; else scattered
+	sub   manifest.Sub
+	odd   bool // the listing says that it is no regular file
+}
+
+// scattered marks an item whose unique name does not begin its file name:
+// sizes stand before other fields.
+const scattered = 0xffff
+
+func newItem(name string, inode uint64, sub manifest.Sub, odd bool) item {
+	it := item{name: name, inode: inode, ulen: scattered, sub: sub, odd: odd}
+	if u := maildir.ParseName(name).Unique; strings.HasPrefix(name, u) && len(u) < scattered {
+		it.ulen = uint16(len(u))
+	}
+	return it
+}
+
+func (it *item) unique() string {
+	if it.ulen == scattered {
+		return maildir.ParseName(it.name).Unique
+	}
+	return it.name[:it.ulen]
 }
 
 // oddName is a name in new or cur that is no message.
@@ -135,7 +153,7 @@ func (f *folderDirs) list(ctx context.Context, now func() time.Time, margin time
 }
 
 func compareItems(a, b item) int {
-	if c := strings.Compare(a.unique, b.unique); c != 0 {
+	if c := strings.Compare(a.unique(), b.unique()); c != 0 {
 		return c
 	}
 	if a.sub != b.sub {
@@ -154,11 +172,7 @@ func (l *listing) read(ctx context.Context, d *beneath.Dir, sub manifest.Sub, na
 			}
 			return
 		}
-		p := maildir.ParseName(name)
-		l.items = append(l.items, item{
-			name: name, unique: p.Unique, inode: e.Inode, sub: sub,
-			odd: e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN,
-		})
+		l.items = append(l.items, newItem(name, e.Inode, sub, e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN))
 	})
 }
 
@@ -214,12 +228,12 @@ func (f *folderDirs) confirm(ctx context.Context, l *listing) (bool, error) {
 
 // group returns the items of one unique name.
 func (l *listing) group(unique string) []item {
-	from, ok := slices.BinarySearchFunc(l.items, unique, func(it item, u string) int { return strings.Compare(it.unique, u) })
+	from, ok := slices.BinarySearchFunc(l.items, unique, func(it item, u string) int { return strings.Compare(it.unique(), u) })
 	if !ok {
 		return nil
 	}
 	to := from + 1
-	for to < len(l.items) && l.items[to].unique == unique {
+	for to < len(l.items) && l.items[to].unique() == unique {
 		to++
 	}
 	return l.items[from:to]

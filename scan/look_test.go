@@ -304,3 +304,20 @@ func TestAlgorithmChanges(t *testing.T) {
 		t.Errorf("%s: %+v", same, e)
 	}
 }
+
+func TestUniqueNamesWithScatteredSizes(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	text := mail("x", 500)
+	b.write(fmt.Sprintf("u/cur/1.h,S=%d,x=y:2,S", len(text)), text)
+	b.write(fmt.Sprintf("u/cur/1.h,S=%d,a=b:2,S", len(text)), text)
+	b.old()
+	s := scanner(t, b.path, Options{})
+	m := mustLook(t, s, "u", nil, LookOptions{})
+	if len(m.entries) != 2 || m.entries[0].Unique != "1.h,a=b" || m.entries[1].Unique != "1.h,x=y" {
+		t.Fatalf("%+v", m.entries)
+	}
+	if p, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: "1.h,x=y"}); p != compare.Present || err != nil {
+		t.Errorf("%v %v", p, err)
+	}
+}
