@@ -125,6 +125,7 @@ var codes = []struct {
 	{restore.ErrDisk, exitIO},
 	{restore.ErrOptions, exitUsage},
 	{ui.ErrNotAsked, exitNoPerm},
+	{ui.ErrNoAnswer, exitNoPerm},
 	{fs.ErrPermission, exitNoPerm},
 	{scan.ErrNoStore, exitNoInput},
 	{restore.ErrNoTarget, exitNoInput},

@@ -227,7 +227,7 @@ func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFl
 			return nil, err
 		}
 		o.undecided = "leave"
-		switch answer {
+		switch strings.ToLower(answer) {
 		case "", "l", "leave":
 			return plan, nil
 		case "r", "restore":

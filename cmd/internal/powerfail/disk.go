@@ -44,7 +44,7 @@ func serve(img *image, dir string, flushTime time.Duration) (*disk, error) {
 	var err error
 	d.server, err = fs.Mount(dir, &diskRoot{d: d}, &fs.Options{
 		AttrTimeout: &second, EntryTimeout: &second,
-		MountOptions: fuse.MountOptions{DirectMount: true, MaxWrite: 1 << 20, Name: "powerfail", FsName: "powerfail"},
+		MountOptions: fuse.MountOptions{DirectMount: true, MaxWrite: 512 << 10, Name: "powerfail", FsName: "powerfail"},
 	})
 	return d, err
 }

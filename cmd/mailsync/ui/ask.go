@@ -9,11 +9,16 @@ import (
 	"strings"
 )
 
-// ErrNotAsked reports that there is no terminal to ask at.
-var ErrNotAsked = errors.New("there is no terminal to ask at")
+// Errors of a question.
+var (
+	// ErrNotAsked: there is no terminal to ask at.
+	ErrNotAsked = errors.New("there is no terminal to ask at")
+	// ErrNoAnswer: the terminal was closed instead.
+	ErrNoAnswer = errors.New("no answer was given")
+)
 
-// Ask puts a question and returns the answer without spaces around it, in
-// lower case. It returns the cause when ctx ends first.
+// Ask puts a question and returns the answer without spaces around it. It
+// returns the cause when ctx ends first. Questions come one after the other.
 func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 	if !o.Interactive() {
 		return "", ErrNotAsked
@@ -21,6 +26,10 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 	o.mu.Lock()
 	o.bar.clear(o.opt.Stderr)
 	_, _ = fmt.Fprint(o.opt.Stderr, question+" ")
+	if o.answers == nil {
+		o.answers = bufio.NewReader(o.opt.Stdin)
+	}
+	from := o.answers
 	o.mu.Unlock()
 	type answer struct {
 		text string
@@ -30,11 +39,11 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 	// and the process is about to end.
 	got := make(chan answer, 1)
 	go func() {
-		text, err := bufio.NewReader(o.opt.Stdin).ReadString('\n')
+		text, err := from.ReadString('\n')
 		if errors.Is(err, io.EOF) && text != "" {
 			err = nil
 		}
-		got <- answer{strings.ToLower(strings.TrimSpace(text)), err}
+		got <- answer{strings.TrimSpace(text), err}
 	}()
 	select {
 	case <-ctx.Done():
@@ -42,7 +51,7 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 		return "", context.Cause(ctx)
 	case a := <-got:
 		if errors.Is(a.err, io.EOF) {
-			return "", ErrNotAsked
+			return "", ErrNoAnswer
 		}
 		return a.text, a.err
 	}
@@ -51,5 +60,6 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 // Confirm asks a question that only "yes" or "y" answers with true.
 func (o *Out) Confirm(ctx context.Context, question string) (bool, error) {
 	a, err := o.Ask(ctx, question+" [y/N]")
+	a = strings.ToLower(a)
 	return a == "y" || a == "yes", err
 }

@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -33,11 +34,12 @@ type Out struct {
 	// Style is for standard output, ErrStyle for standard error.
 	Style, ErrStyle Style
 
-	mu     sync.Mutex
-	buf    bytes.Buffer
-	enc    *json.Encoder
-	failed error
-	bar    bar // drawn on standard error; cleared before anything else is printed
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	enc     *json.Encoder
+	failed  error
+	answers *bufio.Reader // of standard input, once somebody was asked
+	bar     bar           // drawn on standard error; cleared before anything else is printed
 }
 
 // New makes an Out.

@@ -162,15 +162,25 @@ func TestAsk(t *testing.T) {
 			t.Errorf("answer %q: %v, %v (asked %q)", answer, got, err, stderr)
 		}
 	}
-	for name, opt := range map[string]Options{
-		"no terminal": {Stdin: strings.NewReader("y\n")},
-		"json":        {Stdin: strings.NewReader("y\n"), StdinTTY: true, StderrTTY: true, JSON: true},
-		"end of file": {Stdin: strings.NewReader(""), StdinTTY: true, StderrTTY: true},
+	for name, c := range map[string]struct {
+		opt  Options
+		want error
+	}{
+		"no terminal": {Options{Stdin: strings.NewReader("y\n")}, ErrNotAsked},
+		"json":        {Options{Stdin: strings.NewReader("y\n"), StdinTTY: true, StderrTTY: true, JSON: true}, ErrNotAsked},
+		"end of file": {Options{Stdin: strings.NewReader(""), StdinTTY: true, StderrTTY: true}, ErrNoAnswer},
 	} {
-		o, _, _ := out(opt)
-		if ok, err := o.Confirm(ctx, "Apply?"); ok || !errors.Is(err, ErrNotAsked) {
+		o, _, _ := out(c.opt)
+		if ok, err := o.Confirm(ctx, "Apply?"); ok || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		}
+	}
+	two, _, _ := out(Options{Stdin: strings.NewReader("Recovered Mail \ny\n"), StdinTTY: true, StderrTTY: true})
+	if a, err := two.Ask(ctx, "Folder?"); a != "Recovered Mail" || err != nil {
+		t.Errorf("first answer %q, %v", a, err)
+	}
+	if ok, err := two.Confirm(ctx, "Apply?"); !ok || err != nil {
+		t.Errorf("second answer %v, %v", ok, err)
 	}
 	cause := errors.New("interrupted")
 	cancelled, cancel := context.WithCancelCause(ctx)
