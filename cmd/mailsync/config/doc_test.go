@@ -25,7 +25,7 @@ func TestDocumented(t *testing.T) {
 	if len(sections) != len(types) {
 		t.Fatalf("%d sections, want %d", len(sections), len(types))
 	}
-	cell := regexp.MustCompile("(?m)^\\| ([^|]*) \\|")
+	cell := regexp.MustCompile(`(?m)^\| ([^|]*) \|`)
 	word := regexp.MustCompile("`([a-z0-9_]+)`")
 	for i, typ := range types {
 		documented := map[string]bool{}
