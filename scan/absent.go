@@ -251,16 +251,10 @@ func (fl *folderLook) absent(old *manifest.Entry) {
 	v.gone = append(v.gone, a)
 }
 
-// evidence says what the server's log, its UID list and our own journal know
-// of a message that is gone. Without any it is NoEvidence, and the share of
+// evidence says what the server's log and its UID list know of a message that
+// is gone. Without any it is NoEvidence, and the share of
 // what went with it decides later.
 func (fl *folderLook) evidence(old *manifest.Entry) manifest.Evidence {
-	v := fl.v
-	if q := v.s.opt.Quarantined; q != nil {
-		if q(manifest.Ref{Store: v.s.cfg.Name, Mailbox: v.mb.Name, Folder: old.Folder, Unique: old.Unique}) {
-			return manifest.OwnJournal
-		}
-	}
 	base := maildir.ParseName(old.Name).ServerBase
 	log := fl.indexLog()
 	if log != nil && fl.rec != nil && (log.UIDValidity == 0 || fl.rec.UIDValidity == 0 || log.UIDValidity == fl.rec.UIDValidity) {

@@ -78,9 +78,6 @@ type Options struct {
 	BootAt  time.Time
 	// OnAtime is called once when the store's access times cannot be spared.
 	OnAtime func(path string)
-	// Quarantined tells whether mailsync itself moved a message aside. Nil: it
-	// never did.
-	Quarantined func(manifest.Ref) bool
 	// Doubted tells of a mailbox in which no stamp is to be trusted, because
 	// damage was found that stamps do not show: everything in it is read. Nil:
 	// there is none.

@@ -175,20 +175,17 @@ func (fl *folderLook) recorded() (*manifest.Entry, error) {
 	if c == nil {
 		return nil, nil
 	}
-	for {
-		e, err := c.peek()
-		if err != nil {
-			return nil, fmt.Errorf("record of mailbox %q: %w", fl.v.mb.Name, err)
-		}
-		if e == nil || e.Folder > fl.info.Name {
-			return nil, nil
-		}
-		if e.Folder == fl.info.Name {
-			return e, nil
-		}
+	e, err := c.peek()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("record of mailbox %q: %w", fl.v.mb.Name, err)
+	case e == nil || e.Folder > fl.info.Name:
+		return nil, nil
+	case e.Folder < fl.info.Name:
 		// An entry of a folder that the record's header does not name.
 		return nil, fmt.Errorf("record of mailbox %q: %w: entry of a folder that it does not list", fl.v.mb.Name, manifest.ErrOrder)
 	}
+	return e, nil
 }
 
 // pair makes the tasks of one unique name: what is listed with what is

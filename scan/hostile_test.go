@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -224,6 +225,14 @@ func TestDisorder(t *testing.T) {
 	leave := mustLook(t, s, "u", nil, LookOptions{Decide: DecideLeave})
 	if diff := cmp.Diff(want, leave.kinds()); diff != "" {
 		t.Errorf("without reading: %s", diff)
+	}
+	// A copied store has fresh ctimes: the delivery's own name tells its age.
+	b.write("u/tmp/1700000000.M1P1.h", mail("old", 900))
+	b.write("u/tmp/unnamed", mail("fresh", 900))
+	b.old()
+	now := configured(t, Config{Name: "primary", Path: b.path}, Options{Now: time.Now, BootAt: time.Now().Add(-time.Minute)})
+	if got := strings.Join(mustLook(t, now, "u", nil, LookOptions{}).kinds(), "\n"); !strings.Contains(got, "stranded_tmp INBOX tmp/1700000000.M1P1.h") || strings.Contains(got, "unnamed") {
+		t.Errorf("copied store: %s", got)
 	}
 	b.write("u/dovecot-uidlist", "3 V1 N20\n4 :a\n")
 	high := mustLook(t, s, "u", m, LookOptions{})

@@ -321,3 +321,23 @@ func TestUniqueNamesWithScatteredSizes(t *testing.T) {
 		t.Errorf("%v %v", p, err)
 	}
 }
+
+func TestConvertedLineEndsAreAWrongName(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	text := mail("x", 2000)
+	file := b.put("u/cur", "1.h", text, ":2,S")
+	b.old()
+	s := scanner(t, b.path, Options{})
+	rec := mustLook(t, s, "u", nil, LookOptions{})
+	b.write(file, strings.ReplaceAll(text, "\n", "\r\n"))
+	for range 2 {
+		rec = mustLook(t, s, "u", rec, LookOptions{Decide: DecideRead})
+		if diff := cmp.Diff([]string{"wrong_size_name INBOX " + strings.TrimPrefix(file, "u/")}, rec.kinds()); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	if e := rec.entry(t, "1.h"); e.Status != manifest.Sound {
+		t.Errorf("%+v", e)
+	}
+}

@@ -106,35 +106,48 @@ func (q *quotaCheck) add(e *manifest.Entry, n *maildir.Name) {
 	}
 }
 
-func (q *quotaCheck) report(v *View) {
+func (q *quotaCheck) report(ctx context.Context, v *View) error {
 	if !q.known {
-		return
+		return nil
 	}
 	for i := range q.bytes {
 		if q.bytes[i] == q.quota.Bytes && q.count[i] == q.quota.Count {
-			return
+			return nil
 		}
 	}
+	// A delivery in between moves a stamp, at the latest one tick later.
+	if err := pause(ctx, fineMargin); err != nil {
+		return err
+	}
 	if !v.still() {
-		return // deliveries came in between
+		return nil
 	}
 	v.finding(manifest.Finding{
 		Folder: "INBOX", File: "maildirsize", Kind: manifest.QuotaStale, Certainty: manifest.Proof,
 		Detail: "its sums are not what the mailbox holds; servers rebuild it",
 	})
+	return nil
 }
 
-// still tells whether no folder moved while the mailbox was looked at.
+// still tells whether neither a folder nor the quota file has moved since it was
+// looked at.
 func (v *View) still() bool {
-	for _, fl := range v.folders {
-		if fl.missing || fl.blind != nil {
-			return false
+	same := func(name string, rec manifest.DirStamp) bool {
+		st, err := v.root.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return rec.IsZero()
 		}
-		if !fl.unchanged && (fl.looks > 0 || !fl.info.NewStamp.Safe && !fl.info.NewStamp.IsZero() || !fl.info.CurStamp.Safe && !fl.info.CurStamp.IsZero()) {
+		now := stampOf(&st)
+		now.Safe = rec.Safe
+		return err == nil && now == rec
+	}
+	for _, fl := range v.folders {
+		if fl.missing || fl.blind != nil || fl.looks > 0 ||
+			!same(fl.branch.child("new"), fl.info.NewStamp) || !same(fl.branch.child("cur"), fl.info.CurStamp) {
 			return false
 		}
 	}
-	return true
+	return same("maildirsize", v.mb.QuotaStamp)
 }
 
 // finish does what can be done only when every message has been seen.
@@ -156,7 +169,9 @@ func (v *View) finish(ctx context.Context) error {
 	if err := v.tmp.report(ctx, v); err != nil {
 		return err
 	}
-	v.quota.report(v)
+	if err := v.quota.report(ctx, v); err != nil {
+		return err
+	}
 	if err := v.weigh(ctx); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -411,8 +412,8 @@ func TestMaxDurationGoesOn(t *testing.T) {
 		}
 		// The clock leaps at each look: one or a few mailboxes a run.
 		now := st.clock.now()
-		calls := 0
-		st.opt.Now = func() time.Time { calls++; return now.Add(time.Duration(calls) * time.Second) }
+		var calls atomic.Int64
+		st.opt.Now = func() time.Time { return now.Add(time.Duration(calls.Add(1)) * time.Second) }
 		res, _, err := st.scan(RunOptions{MaxDuration: 60 * time.Second, Workers: 1})
 		st.check(err)
 		if res.ReadBytes == 0 && res.TimeUp {
@@ -440,10 +441,10 @@ func TestCancelledIsNotDone(t *testing.T) {
 	cause := errors.New("interrupted")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	p := new(Progress)
-	calls := 0
+	var calls atomic.Int64
 	real := st.opt.Now
 	st.opt.Now = func() time.Time {
-		if calls++; calls == 100 {
+		if calls.Add(1) == 100 {
 			cancel(cause)
 		}
 		return real()

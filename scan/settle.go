@@ -288,7 +288,9 @@ func (v *View) judge(t *task, e *manifest.Entry) {
 	t.sameAlg(&c)
 	verdict := message.Damage(f, &c)
 	base, basePlain, known := baseline(t.old)
-	same := !known || c.Digest == f.Stored.Digest || sameContent(f, base, basePlain)
+	// Converted line ends are the recorded message, too: Damage has proved that
+	// against the recorded digest where it says so.
+	same := !known || c.Digest == f.Stored.Digest || sameContent(f, base, basePlain) || verdict.Kind == manifest.WrongSizeName
 
 	kind, certainty, detail := verdict.Kind, verdict.Certainty, verdict.Detail
 	if !same && (kind.Class() != manifest.Damage || certainty != manifest.Proof) {

@@ -12,6 +12,7 @@ import (
 
 	"mailsync/manifest"
 	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
 	"mailsync/scan/message"
 )
 
@@ -84,7 +85,7 @@ func (t *tmpFiles) look(v *View, fl *folderLook, tmp *beneath.Dir, name string) 
 		return // it was moved into place, or is nothing of a delivery's
 	}
 	now := v.s.opt.Now()
-	last := time.Unix(0, max(st.MTime, st.CTime))
+	last := lastTouched(&st, name)
 	f := tmpFile{folder: fl.info.Name, name: name, stale: now.Sub(last) > staleAfter}
 	boot := v.s.opt.BootAt
 	if len(t.files) < maxTmp && st.Size > 0 && !boot.IsZero() && last.Before(boot) {
@@ -94,6 +95,25 @@ func (t *tmpFiles) look(v *View, fl *folderLook, tmp *beneath.Dir, name string) 
 	if f.stale || !f.digest.IsZero() {
 		t.files = append(t.files, f)
 	}
+}
+
+// lastTouched tells when a file in tmp was last written, as far as it can be
+// told. Every copy of a store has fresh ctimes, and a server sets the mtime of a
+// message while it is still being delivered: a ctime that is newer counts
+// unless the file's name says when the delivery began, as servers name them.
+func lastTouched(st *beneath.Stat, name string) time.Time {
+	last := time.Unix(0, st.MTime)
+	if st.CTime <= st.MTime {
+		return last
+	}
+	d, ok := maildir.ParseDelivery(name)
+	if !ok {
+		return time.Unix(0, st.CTime)
+	}
+	if d.Time().After(last) {
+		return d.Time()
+	}
+	return last
 }
 
 // read returns the digest of a file in tmp that holds a whole message.

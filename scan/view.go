@@ -65,7 +65,6 @@ type View struct {
 	record  compare.View
 	rec     *manifest.Mailbox // of record; nil = none
 	cursor  *cursor
-	oldGone []manifest.Absence
 
 	tmp    tmpFiles
 	quota  quotaCheck
