@@ -202,14 +202,6 @@ func (b *body) join(h, d int32, how How) {
 	for i := d; i >= 0; i = b.cells.at(i).next {
 		b.cells.at(i).head = h
 	}
-	if y.gone >= 0 {
-		last := &x.gone
-		for *last >= 0 {
-			last = &b.gones[*last].next
-		}
-		*last = y.gone
-		y.gone = -1
-	}
 }
 
 // isHead tells whether a cell stands for its group.

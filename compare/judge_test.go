@@ -277,3 +277,72 @@ func (c *verdictCase) group(t *testing.T, g *compare.Group) {
 		t.Errorf("damaged (-want +got):\n%s", d)
 	}
 }
+
+// Digests of different algorithms say nothing about each other; the bodies do.
+func TestTwoAlgorithms(t *testing.T) {
+	build := func(x, y string) []compare.Side {
+		a, b := comparetest.New("a"), comparetest.New("b")
+		a.Add("m", msg{Name: "1.a", Body: "x"})
+		other := msg{Name: "1.a", Body: "x"}.Entry()
+		other.Digest = manifest.SHA256.Sum([]byte("x"))
+		b.Add("m").Entries = []manifest.Entry{other}
+		for s, id := range map[*store]string{a: x, b: y} {
+			if id != "" {
+				s.Known = map[comparetest.Ask]compare.Evidence{{Mailbox: "m", Folder: "INBOX", File: "cur/1.a", Kind: compare.BodyIdentity}: body(id)}
+			}
+		}
+		return sides(a, b)
+	}
+	for _, c := range []struct {
+		name, x, y string
+		lines      int
+		partial    bool
+	}{
+		{"the same message", "one", "one", 0, false},
+		{"another message", "one", "two", 1, false},
+		{"nobody can read one", "one", "", 0, true},
+		{"nobody can read any", "", "", 0, true},
+	} {
+		lines, r := diff(t, compare.Options{}, build(c.x, c.y)...)
+		if len(lines) != c.lines || (len(r.Partial) > 0) != c.partial {
+			t.Errorf("%s: %v %+v", c.name, texts(lines), r.Partial)
+		}
+		if c.lines == 1 && lines[0].Kind != compare.Content {
+			t.Errorf("%s: %v", c.name, texts(lines))
+		}
+	}
+}
+
+// Judge alone is pure: it names what it needs, and takes what it is given.
+func TestJudgeNamesItsNeeds(t *testing.T) {
+	g := &compare.Group{Mailbox: "m", Copies: make([]compare.Copy, 3), Whole: make([]bool, 3), UIDValidity: make([]uint32, 3), One: []int{0, 1, 2}}
+	for i, text := range []string{"x", "y", "y"} {
+		e := msg{Name: "1.a", Body: text}.Entry()
+		g.Copies[i].Entry = &e
+	}
+	c := &compare.Case{Infos: []compare.Info{{Name: "a"}, {Name: "b"}, {Name: "c"}}, Can: []bool{true, true, true}, Evidence: map[compare.Need]compare.Evidence{}}
+	asked := map[compare.EvidenceKind]int{}
+	for rounds := 0; ; rounds++ {
+		needs := compare.Judge(g, c)
+		if len(needs) == 0 {
+			break
+		}
+		if rounds > 10 {
+			t.Fatal("it never has enough")
+		}
+		for _, n := range needs {
+			if _, again := c.Evidence[n]; !again {
+				asked[n.Kind]++
+			}
+			c.Evidence[n] = compare.Evidence{Kind: n.Kind, Known: true, Holds: compare.Yes, Exact: manifest.BLAKE3.Sum([]byte{byte(n.Side)})}
+		}
+	}
+	// One copy of each content is asked.
+	want := map[compare.EvidenceKind]int{compare.OwnProofs: 2, compare.DKIMBody: 2, compare.BodyIdentity: 2}
+	if d := cmp.Diff(want, asked); d != "" {
+		t.Errorf("asked (-want +got):\n%s", d)
+	}
+	if g.Basis != compare.Agreement || len(g.Differences) != 1 {
+		t.Errorf("%+v %v", g.Verdict, g.Differences)
+	}
+}
