@@ -61,6 +61,7 @@ func main() {
 
 // children are the bare programs, run as processes of their own.
 var children = map[string]func([]string) error{
+	"timed":        timedMain,
 	"bare-read":    bareRead,
 	"bare-deliver": bareDeliver,
 	"lmtp-deliver": lmtpDeliver,

@@ -2,10 +2,8 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -120,58 +118,19 @@ func (b *bench) once(name string, j *job, rep int, cold bool) (measured, error) 
 	if len(line) == 1 {
 		line = []string{"bash", "-c", line[0]}
 	}
-	c := exec.Command(line[0], line[1:]...)
-	c.Env = append(os.Environ(), append([]string{"MAILSYNC_CONFIG=", "MAILSYNC_STATE="}, j.env...)...)
-	errors1, err := os.CreateTemp(b.work, "stderr")
+	u, err := b.timed(line, j.env)
 	if err != nil {
 		return m, err
 	}
-	defer os.Remove(errors1.Name())
-	defer errors1.Close()
-	c.Stderr = errors1
-	busy := cpuBusy()
-	began := time.Now()
-	err = c.Run()
-	m.Wall = time.Since(began).Seconds()
-	if c.ProcessState == nil {
-		return m, err
-	}
-	m.User, m.Sys = c.ProcessState.UserTime().Seconds(), c.ProcessState.SystemTime().Seconds()
-	m.OtherCPU = max(0, (cpuBusy()-busy-m.User-m.Sys)/m.Wall)
-	if ru, ok := c.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		m.RSS = ru.Maxrss * 1024
-	}
-	code := c.ProcessState.ExitCode()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return m, err
-	}
-	if !slices.Contains(j.codes, code) && (code != 0 || j.codes != nil) {
-		p, _ := os.ReadFile(errors1.Name())
-		return m, fmt.Errorf("exit %d: %s\n%.2000s", code, strings.Join(line, " "), p)
+	m.Wall, m.User, m.Sys, m.RSS = u.Wall, u.User, u.Sys, u.RSS
+	m.OtherCPU = max(0, (u.Busy-m.User-m.Sys)/m.Wall)
+	if !slices.Contains(j.codes, u.Code) && (u.Code != 0 || j.codes != nil) {
+		return m, fmt.Errorf("exit %d: %s\n%.2000s", u.Code, strings.Join(line, " "), u.Stderr)
 	}
 	if j.after != nil {
 		return m, j.after(rep, &m)
 	}
 	return m, nil
-}
-
-// cpuBusy is the processor time that the whole machine has used, in seconds.
-func cpuBusy() float64 {
-	p, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0
-	}
-	line, _, _ := strings.Cut(string(p), "\n")
-	f := strings.Fields(line)
-	var sum float64
-	for i, v := range f[1:] {
-		var n float64
-		if _, err := fmt.Sscan(v, &n); err == nil && i != 3 && i != 4 { // idle, iowait
-			sum += n
-		}
-	}
-	return sum / 100
 }
 
 func (b *bench) keepResults(all map[string][]measured) error {

@@ -209,6 +209,7 @@ func (b Bin) run(ctx context.Context, r *Result, args []string, read func(io.Rea
 		time.AfterFunc(2*time.Second, func() { _ = syscall.Kill(group, syscall.SIGKILL) })
 	})
 	stop := context.AfterFunc(ctx, func() { _ = syscall.Kill(group, syscall.SIGKILL) })
+	peak := watchMemory(c.Process.Pid)
 	read(out)
 	err = c.Wait()
 	hung.Stop()
@@ -218,9 +219,7 @@ func (b Bin) run(ctx context.Context, r *Result, args []string, read func(io.Rea
 	r.Stderr = errs.String()
 	st := c.ProcessState
 	r.Code, r.User, r.System = st.ExitCode(), st.UserTime(), st.SystemTime()
-	if ru, ok := st.SysUsage().(*syscall.Rusage); ok {
-		r.MaxRSS = ru.Maxrss * 1024
-	}
+	r.MaxRSS = peak()
 	if ws, ok := st.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
 		r.Signal = ws.Signal()
 	}
@@ -235,6 +234,37 @@ func (b Bin) run(ctx context.Context, r *Result, args []string, read func(io.Rea
 		return err
 	}
 	return ctx.Err()
+}
+
+// watchMemory follows the peak of a process' memory until the returned function
+// is called. What wait(2) reports will not do: it begins with the memory of the
+// process that forked.
+func watchMemory(pid int) func() int64 {
+	var peak int64
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if p, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err == nil {
+				if _, after, ok := strings.Cut(string(p), "VmHWM:"); ok {
+					var kib int64
+					if _, err := fmt.Sscan(after, &kib); err == nil {
+						peak = max(peak, kib<<10)
+					}
+				}
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 {
+		close(stop)
+		<-done
+		return peak
+	}
 }
 
 func tail(s string, n int) string {
