@@ -84,4 +84,3 @@ func cpuBusy() float64 {
 	}
 	return sum / 100
 }
-
