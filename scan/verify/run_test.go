@@ -334,3 +334,35 @@ func TestDuplicateRun(t *testing.T) {
 		}
 	}
 }
+
+// A mailbox whose record cannot be read is checked against itself, and the
+// outcome is partial.
+func TestBrokenRecord(t *testing.T) {
+	e := newEstate(t)
+	e.boxes(1, 3)
+	body := text("victim", 900)
+	path := e.put("u00/cur", "9.M9P1.h", body, ":2,S")
+	e.age(48 * time.Hour)
+	e.scan()
+	e.write(path, body[:300])
+	manifests, err := filepath.Glob(filepath.Join(e.state, "stores", "*", "g1", "*", "*.*"))
+	e.check(err)
+	if len(manifests) != 1 {
+		t.Fatalf("manifests: %q", manifests)
+	}
+	data, err := os.ReadFile(manifests[0])
+	e.check(err)
+	for _, at := range []int{1, len(data) / 2, len(data) - 3} {
+		torn := slices.Clone(data)
+		torn[at] ^= 0x20
+		e.check(os.WriteFile(manifests[0], torn, 0o600))
+		out := e.verify(verify.Options{}, true)
+		want := []string{"truncated proof u00 INBOX " + strings.TrimPrefix(path, "u00/")}
+		if d := cmp.Diff(want, out.lines()); d != "" {
+			t.Errorf("byte %d: (-want +got):\n%s", at, d)
+		}
+		if r := out.result; r.Damaged != 1 || len(r.Partial) != 1 || r.Messages != 4 || !r.Complete {
+			t.Errorf("byte %d: %+v", at, r)
+		}
+	}
+}

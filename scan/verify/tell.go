@@ -92,7 +92,7 @@ func (t *teller) tell(o *outcome) error {
 	v.targets[o.at].bad = v.targets[o.at].bad || o.bad
 	v.targets[o.at].packed = o.packed
 	for _, why := range o.partial {
-		if t.id == Structure || v.once("", "partial", why) {
+		if v.once("", "partial", why) {
 			v.partial(why)
 		}
 	}
