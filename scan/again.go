@@ -1,0 +1,231 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"mailsync/manifest"
+	"mailsync/scan/maildir"
+)
+
+// maxListed bounds how many names are listed again in one folder for files
+// that were renamed while it was looked at; maxProofs, how often it is waited
+// for to come to rest.
+const (
+	maxListed = 20_000_000
+	maxProofs = 4
+)
+
+// stillTries is how often a folder is listed in the hope that nothing moves
+// meanwhile, before it is said that nothing can be proven.
+const stillTries = 12
+
+// lookAgain looks for a message under any name of its unique part, because its
+// last known name is not there. It returns the task of the file that it found
+// and read, or nil: then the message is recorded as absent where that is
+// proven, and kept with a finding where it is not.
+func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
+	seen := false
+	// A listing that was made for another file may show this one's new name.
+	if fl.again != nil {
+		n, shown, err := fl.tryNames(ctx, t)
+		if n != nil || err != nil {
+			return n, err
+		}
+		seen = shown
+	}
+	// What is renamed all the time is opened as soon as it is seen.
+	for try := 0; try < hunts && fl.relisted < maxListed && !fl.missing; try++ {
+		n, shown, err := fl.hunt(ctx, t)
+		if err != nil {
+			return fl.stopped(ctx, t, err)
+		}
+		if n != nil {
+			return n, nil
+		}
+		if seen = seen || shown; !seen && try > 0 {
+			break
+		}
+	}
+	if t.old == nil {
+		return nil, nil // it came and went while we looked
+	}
+	for !seen && fl.proofs < maxProofs {
+		// Not shown is not gone: a listing proves that only when nothing moves.
+		if fl.again == nil || !fl.again.still {
+			fl.proofs++
+			if err := fl.rest(ctx); err != nil {
+				return fl.stopped(ctx, t, err)
+			}
+		}
+		n, shown, err := fl.tryNames(ctx, t)
+		if n != nil || err != nil {
+			return n, err
+		}
+		if !shown && fl.again.still {
+			fl.absent(t.old)
+			return nil, nil
+		}
+		fl.again = nil
+	}
+	return fl.unproven(t, errRestless), nil
+}
+
+// hunts is how often a file that is renamed all the time is hunted for.
+const hunts = 50
+
+// hunt lists the folder and opens the message as soon as a name of its unique
+// part is seen. shown tells that there was one.
+func (fl *folderLook) hunt(ctx context.Context, t *task) (found *task, shown bool, err error) {
+	unique := t.unique()
+	// Most names begin with their unique part; all begin with what precedes
+	// its first comma, where sizes may be left out.
+	head, _, _ := strings.Cut(unique, ",")
+	fl.looks++
+	for _, sub := range [2]manifest.Sub{manifest.New, manifest.Cur} {
+		d := fl.dirs.of(sub)
+		if d == nil {
+			continue
+		}
+		for e, err := range d.List() {
+			if err != nil {
+				return nil, shown, err
+			}
+			fl.relisted++
+			if len(e.Name) < len(head) || string(e.Name[:len(head)]) != head {
+				continue
+			}
+			it := newItem(string(e.Name), e.Inode, sub, e.Type != unix.DT_REG && e.Type != unix.DT_UNKNOWN)
+			if it.odd || it.unique() != unique {
+				continue
+			}
+			n := fl.task(&it)
+			n.old = t.old
+			if err := fl.v.readNow(ctx, &n); err != nil {
+				return nil, shown, err
+			}
+			switch n.out {
+			case refused:
+			case vanished:
+				shown = true
+			default:
+				return &n, true, nil
+			}
+		}
+	}
+	return nil, shown, nil
+}
+
+func (fl *folderLook) stopped(ctx context.Context, t *task, err error) (*task, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return fl.unproven(t, err), nil
+}
+
+// tryNames reads the message under the names that the last listing shows.
+// shown tells that there were some.
+func (fl *folderLook) tryNames(ctx context.Context, t *task) (found *task, shown bool, err error) {
+	for _, it := range fl.again.group(t.unique()) {
+		if it.odd {
+			continue
+		}
+		n := fl.task(&it)
+		n.old = t.old
+		if err := fl.v.readNow(ctx, &n); err != nil {
+			return nil, false, err
+		}
+		switch n.out {
+		case refused:
+		case vanished:
+			shown = true
+		default:
+			return &n, true, nil
+		}
+	}
+	return nil, shown, nil
+}
+
+var errRestless = errors.New("it is not where it was, and the folder moves too fast to prove that it is gone")
+
+// unproven keeps a recorded message that was neither found nor proven gone.
+func (fl *folderLook) unproven(t *task, err error) *task {
+	if t.old == nil {
+		return nil
+	}
+	fl.v.unproven++
+	n := &task{fl: fl, old: t.old, entry: *t.old, name: maildir.ParseName(t.old.Name), out: failed, err: err}
+	return n
+}
+
+// relist lists the folder anew.
+func (fl *folderLook) relist(ctx context.Context) error {
+	if fl.missing {
+		// The folder is proven gone: so are its messages.
+		fl.again = &listing{calm: true, still: true}
+		return nil
+	}
+	fl.looks++
+	l, err := fl.dirs.list(ctx, fl.v.s.opt.Now, fineMargin)
+	if err != nil {
+		return err
+	}
+	fl.relisted += int64(len(l.items)) + 100
+	if l.still {
+		// One listing may lack a name even so, on a file system that lists
+		// badly: a second one has to say the same.
+		if l.still, err = fl.dirs.confirm(ctx, l); err != nil {
+			return err
+		}
+	}
+	fl.again = l
+	return nil
+}
+
+// rest lists the folder until nothing moves meanwhile, for a while.
+func (fl *folderLook) rest(ctx context.Context) error {
+	for try := range stillTries {
+		// A stamp must be older than the clock's grain to prove anything.
+		if err := pause(ctx, min(time.Duration(try+1)*fineMargin, 200*time.Millisecond)); err != nil {
+			return err
+		}
+		if err := fl.relist(ctx); err != nil {
+			return err
+		}
+		if fl.again.still {
+			return nil
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// readNow reads one file out of turn.
+func (v *View) readNow(ctx context.Context, t *task) error {
+	b := v.newBatch(ctx)
+	b.tasks = append(b.tasks, *t)
+	if err := v.pool.submit(b); err != nil {
+		return err
+	}
+	<-b.done
+	*t = b.tasks[0]
+	b.free()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
