@@ -171,11 +171,7 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 		if id != Structure {
 			continue
 		}
-		if e.Size == 0 && e.Damage != manifest.Unreadable {
-			o.findings = append(o.findings, v.empty(t.name, &e))
-			continue
-		}
-		if n := maildir.ParseName(e.Name); n.HasS {
+		if n := maildir.ParseName(e.Name); n.HasS && e.Size > 0 {
 			sized++
 			if n.S != e.Size {
 				wrong++
@@ -193,17 +189,6 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 		return v.absences(ctx, view, t, o)
 	}
 	return nil
-}
-
-func (v *Verification) empty(mailbox string, e *manifest.Entry) manifest.Finding {
-	f := manifest.Finding{
-		Store: v.s.Config().Name, Mailbox: mailbox, Folder: e.Folder, File: e.File(),
-		Kind: manifest.Empty, Certainty: manifest.Proof, Detail: "the file is empty",
-	}
-	if n := maildir.ParseName(e.Name); n.HasS {
-		f.Detail = fmt.Sprintf("the file is empty, its name says %d bytes", n.S)
-	}
-	return f
 }
 
 // absences tells which recorded messages are gone.
@@ -234,7 +219,12 @@ func (v *Verification) absences(ctx context.Context, view *scan.View, t *target,
 func (v *Verification) decide(id StageID, t *target) func(seen, old *manifest.Entry, same bool) scan.Choice {
 	switch id {
 	case Structure:
-		return scan.DecideLeave
+		return func(seen, _ *manifest.Entry, _ bool) scan.Choice {
+			if seen.Size == 0 {
+				return scan.Read // nothing is read, and all that is wrong is said
+			}
+			return scan.Leave
+		}
 	case Window:
 		return func(seen, old *manifest.Entry, _ bool) scan.Choice {
 			if seen.Size != 0 && v.inWindow(seen, old, t) {
