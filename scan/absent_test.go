@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -242,6 +243,41 @@ func TestMailboxGoneIsUnknown(t *testing.T) {
 	if m := mustLook(t, s, "u", rec, LookOptions{Adopted: true}); len(m.entries) != 3 {
 		t.Errorf("adopted: %d entries", len(m.entries))
 	}
+}
+
+// TestQuestionsAtOnce: many goroutines ask about one folder, whose directories
+// they share, while its stamps move.
+func TestQuestionsAtOnce(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	b.many("u/cur", 300)
+	s := scanner(t, b.path, Options{})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range 40 {
+				if i%10 == 0 {
+					if err := os.WriteFile(b.at(fmt.Sprintf("u/new/%d.%d", g, i)), []byte("x"), 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+				for unique, want := range map[string]compare.Presence{fmt.Sprintf("%04d.h", i): compare.Present, fmt.Sprintf("no%d", i): compare.Absent} {
+					p, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: unique})
+					if err != nil || p != want && p != compare.UnknownPresence {
+						t.Errorf("%s: %v, %v", unique, p, err)
+					}
+				}
+			}
+			for _, err := range s.Mailboxes(t.Context()) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
 }
 
 func TestWitness(t *testing.T) {

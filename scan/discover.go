@@ -202,13 +202,19 @@ func (f *finder) walk(ctx context.Context, judge func(path string, isMaildir boo
 		f.add(name, ".")
 		return nil
 	}
-	names, err := f.children(f.s.root)
+	// A descriptor of its own: a listing moves its position.
+	root, err := f.s.root.OpenDir(".")
 	if err != nil {
 		return err
 	}
-	stack := []level{{dir: f.s.root, path: "", names: names}}
+	names, err := f.children(root)
+	if err != nil {
+		_ = root.Close()
+		return err
+	}
+	stack := []level{{dir: root, path: "", names: names}}
 	defer func() {
-		for _, l := range stack[min(1, len(stack)):] {
+		for _, l := range stack {
 			_ = l.dir.Close()
 		}
 	}()
@@ -218,9 +224,7 @@ func (f *finder) walk(ctx context.Context, judge func(path string, isMaildir boo
 		}
 		top := &stack[len(stack)-1]
 		if len(top.names) == 0 {
-			if len(stack) > 1 {
-				_ = top.dir.Close()
-			}
+			_ = top.dir.Close()
 			stack = stack[:len(stack)-1]
 			continue
 		}

@@ -27,6 +27,9 @@ type door struct {
 	dirs folderDirs
 	uses int
 	dead bool
+	// listing is held while the directories are listed: a descriptor has one
+	// position.
+	listing sync.Mutex
 	// list is the last listing that a second one has confirmed; it answers for
 	// as long as the directories' stamps do not move.
 	list *listing
@@ -227,7 +230,10 @@ func (s *Scanner) search(ctx context.Context, mailbox, unique string, enter func
 		l := s.doors.listOf(o)
 		confirmed := l != nil && o.current(l)
 		if !confirmed {
-			if l, err = o.dirs.list(ctx, s.opt.Now, fineMargin); err != nil {
+			o.listing.Lock()
+			l, err = o.dirs.list(ctx, s.opt.Now, fineMargin)
+			o.listing.Unlock()
+			if err != nil {
 				s.doors.leave(o, true)
 				return nil, item{}, compare.UnknownPresence, unlessCancelled(ctx)
 			}
