@@ -95,24 +95,27 @@ func (f *boxFacts) rule(g *compare.Group, src *manifest.Entry, log maildir.Gone,
 
 // evidence sorts the absences that concern a group: the target's and the
 // others'. Of one store, an absence by name outweighs those of equal content
-// elsewhere, which may have been another message. What vanished across the
-// crash is not an ordinary absence.
+// elsewhere, which may have been another message; except that a message which
+// left its place in ordinary operation and was lost from another was moved, and
+// is lost. What vanished across the crash is not an ordinary absence.
 func evidence(g *compare.Group, crash time.Time) (target, others []compare.Gone) {
 	named := map[int]bool{}
+	asked := false // somebody asked for the deletion of the target's own
 	for i := range g.Absences {
-		if g.Absences[i].ByName {
-			named[g.Absences[i].Side] = true
+		if a := &g.Absences[i]; a.ByName {
+			named[a.Side] = true
+			asked = asked || a.Side == 0 && a.Evidence == manifest.ServerExpunge
 		}
 	}
 	for _, a := range g.Absences {
-		if named[a.Side] && !a.ByName {
-			continue
-		}
 		if !crash.IsZero() && !a.LastSeen.After(crash) && !a.FirstAbsent.Before(crash) {
 			switch a.Evidence {
 			case manifest.OrdinaryAbsence, manifest.NoEvidence, manifest.MassDisappearing:
 				a.Evidence = manifest.InsideCrash
 			}
+		}
+		if named[a.Side] && !a.ByName && (a.Side != 0 || asked || !a.Evidence.Lost() && a.Evidence != manifest.InsideCrash) {
+			continue
 		}
 		if a.Side == 0 {
 			target = append(target, a)

@@ -70,9 +70,19 @@ type Lock struct {
 	l     *Locker
 	dir   *beneath.Dir
 	name  string
-	inode uint64
+	id    lockID
 	Since time.Time
 }
+
+// lockID tells one lock file from another that came after it: inode numbers
+// are given again.
+type lockID struct {
+	inode uint64
+	mtime int64
+	size  int64
+}
+
+func lockIDOf(st *unix.Stat_t) lockID { return lockID{st.Ino, st.Mtim.Nano(), st.Size} }
 
 // Acquire takes the lock, waiting for a holder that is alive. ErrHeld.
 func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*Lock, error) {
@@ -83,9 +93,9 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 	content := fmt.Appendf(nil, "%d:%s", l.PID, l.Host)
 	pause := 5 * time.Millisecond
 	for begin := l.Now(); ; {
-		inode, err := l.write(dir, name, content)
+		id, err := l.write(dir, name, content)
 		if err == nil {
-			return &Lock{l: l, dir: dir, name: name, inode: inode, Since: l.Now()}, nil
+			return &Lock{l: l, dir: dir, name: name, id: id, Since: l.Now()}, nil
 		}
 		if !errors.Is(err, unix.EEXIST) {
 			return nil, err
@@ -97,9 +107,9 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 		case err != nil:
 			return nil, err
 		case stale:
-			inode, err := l.takeOver(dir, name, content, old)
+			id, err := l.takeOver(dir, name, content, old)
 			if err == nil {
-				return &Lock{l: l, dir: dir, name: name, inode: inode, Since: l.Now()}, nil
+				return &Lock{l: l, dir: dir, name: name, id: id, Since: l.Now()}, nil
 			}
 			if !errors.Is(err, ErrHeld) && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
@@ -115,8 +125,8 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 	}
 }
 
-// write creates a lock file and returns its inode.
-func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (uint64, error) {
+// write creates a lock file.
+func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (lockID, error) {
 	var st unix.Stat_t
 	fd, err := l.Ops.Create(dir.Fd(), name, 0o600)
 	if err != nil {
@@ -125,7 +135,7 @@ func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (uint64, e
 		if !errors.Is(err, unix.EEXIST) && os.Geteuid() == 0 && l.Ops.StatAt(dir.Fd(), name, &st) == nil && st.Size == 0 && st.Uid == 0 {
 			_ = l.Ops.Unlink(dir.Fd(), name)
 		}
-		return 0, err
+		return lockID{}, err
 	}
 	err = l.Ops.Write(fd, name, content)
 	if err == nil {
@@ -139,70 +149,71 @@ func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (uint64, e
 	}
 	if err != nil {
 		_ = l.Ops.Unlink(dir.Fd(), name)
-		return 0, err
+		return lockID{}, err
 	}
-	return st.Ino, nil
+	return lockIDOf(&st), nil
 }
 
 // stale judges the lock file that is there.
-func (l *Locker) stale(dir *beneath.Dir, name string) (inode uint64, stale bool, err error) {
+func (l *Locker) stale(dir *beneath.Dir, name string) (id lockID, stale bool, err error) {
 	f, err := dir.OpenFile(name)
 	if err != nil {
 		if errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape) {
 			err = fmt.Errorf("lock file %q in %q: %w", name, dir.Path(), err)
 		}
-		return 0, false, err
+		return lockID{}, false, err
 	}
 	defer f.Close()
 	p, err := io.ReadAll(io.LimitReader(f, 512))
 	if err != nil {
-		return 0, false, err
+		return lockID{}, false, err
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return 0, false, err
+		return lockID{}, false, err
 	}
+	id = lockID{st.Inode, st.MTime, st.Size}
 	touched := time.Unix(0, st.MTime)
 	pid, host, _ := strings.Cut(string(p), ":")
 	n, err := strconv.Atoi(pid)
 	here := err == nil && n > 0 && strings.TrimSpace(host) == l.Host
 	switch {
 	case here && touched.Before(l.Boot):
-		return st.Inode, true, nil // its holder died with the machine
+		return id, true, nil // its holder died with the machine
 	case here && l.Alive(n):
-		return st.Inode, false, nil // never a live one, however old
+		return id, false, nil // never a live one, however old
 	case here:
-		return st.Inode, true, nil // Dovecot too overrides a dead process of the same host at once
+		return id, true, nil // Dovecot too overrides a dead process of the same host at once
 	}
-	return st.Inode, l.Now().Sub(touched) > StaleAfter, nil
+	return id, l.Now().Sub(touched) > StaleAfter, nil
 }
 
 // takeOver replaces a stale lock file by ours in one step, so that of two that
 // try only one succeeds: what was swapped out must be the file that was judged.
-func (l *Locker) takeOver(dir *beneath.Dir, name string, content []byte, old uint64) (uint64, error) {
+func (l *Locker) takeOver(dir *beneath.Dir, name string, content []byte, old lockID) (lockID, error) {
 	temp := l.Temp()
-	inode, err := l.write(dir, temp, content)
+	id, err := l.write(dir, temp, content)
 	if err != nil {
-		return 0, err
+		return lockID{}, err
 	}
 	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
 		_ = l.Ops.Unlink(dir.Fd(), temp)
 		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-			return 0, fmt.Errorf("%w: a stale lock file %q lies in %q, and this file system cannot swap names: remove it by hand", ErrHeld, name, dir.Path())
+			return lockID{}, fmt.Errorf("%w: a stale lock file %q lies in %q, and this file system cannot swap names: remove it by hand", ErrHeld, name, dir.Path())
 		}
-		return 0, err
+		return lockID{}, err
 	}
 	var st unix.Stat_t
-	if err := l.Ops.StatAt(dir.Fd(), temp, &st); err == nil && st.Ino == old {
+	if err := l.Ops.StatAt(dir.Fd(), temp, &st); err == nil && lockIDOf(&st) == old {
 		_ = l.Ops.Unlink(dir.Fd(), temp)
-		return inode, nil
+		return id, nil
 	}
 	// Somebody else had taken it over just before: give it back.
 	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
-		return 0, err
+		return lockID{}, err
 	}
 	_ = l.Ops.Unlink(dir.Fd(), temp)
-	return 0, ErrHeld
+	return lockID{}, ErrHeld
 }
 
 // Held tells for how long the lock has been held.
@@ -216,7 +227,7 @@ func (k *Lock) Release() error {
 	for range 3 {
 		var st unix.Stat_t
 		err = k.l.Ops.StatAt(k.dir.Fd(), k.name, &st)
-		if errors.Is(err, os.ErrNotExist) || err == nil && st.Ino != k.inode {
+		if errors.Is(err, os.ErrNotExist) || err == nil && lockIDOf(&st) != k.id {
 			return fmt.Errorf("%w: %q in %q", ErrStolen, k.name, k.dir.Path())
 		}
 		if err != nil {
