@@ -129,13 +129,12 @@ func (p *pool) close() {
 
 // reader reads and examines files, one at a time.
 type reader struct {
-	dev   *budget.Device
-	cpu   chan struct{}
-	now   func() time.Time
-	x     *message.Examiner
-	buf   []byte
-	ahead []byte
-	cold  int // files to go for which prefetching is worth while
+	dev  *budget.Device
+	cpu  chan struct{}
+	now  func() time.Time
+	x    *message.Examiner
+	buf  []byte
+	cold int // files to go for which prefetching is worth while
 }
 
 func (r *reader) run(b *batch) {
@@ -210,28 +209,12 @@ func (r *reader) prepare(b *batch, t *task) {
 		return
 	}
 	t.stamp(t.file.Opened())
-	if r.cold > 0 && t.entry.Size > 0 {
-		r.announce(t)
-	}
-}
-
-// readahead is how much a read without waiting makes the kernel begin to fetch
-// where nothing is cached.
-const readahead = 128 << 10
-
-// announce asks whether the file is cached, which makes the kernel begin to
-// fetch what is not, and asks for the rest of a large file.
-func (r *reader) announce(t *task) {
-	if r.ahead == nil {
-		r.ahead = make([]byte, readahead)
-	}
-	_, ok, known := t.file.Cached(r.ahead[:min(t.entry.Size, readahead)], 0)
-	if ok || !known {
-		return
-	}
-	t.cold = true
-	if t.entry.Size > readahead {
-		t.file.WillNeed(t.entry.Size)
+	if r.cold > 0 {
+		var one [1]byte
+		if _, ok, known := t.file.Cached(one[:], 0); known && !ok && t.entry.Size > 0 {
+			t.cold = true
+			t.file.WillNeed(t.entry.Size)
+		}
 	}
 }
 
