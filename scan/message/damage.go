@@ -99,6 +99,10 @@ func (j *judgement) judge() {
 	f, c := j.f, j.c
 	if f.Stored.Size == 0 {
 		j.add(manifest.Empty, manifest.Proof, func() string { return "the file is empty" + claimed(c) })
+		if claimed(c) != "" && f.Encoding == Plain { // what else an empty file is needs no second sentence
+			j.v.Also = append(j.v.Also, manifest.Truncated)
+			j.v.Detail += "; also " + manifest.Truncated.String()
+		}
 		return
 	}
 	if f.StreamErr != nil && errors.Is(f.StreamErr, ErrLimit) {

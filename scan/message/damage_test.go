@@ -73,7 +73,7 @@ func TestDamage(t *testing.T) {
 		{"sound CRLF", crlf, claimOf(crlf), none, 0, nil},
 
 		{"empty", nil, Claim{}, manifest.Empty, p, nil},
-		{"empty, named and recorded", nil, both, manifest.Empty, p, nil},
+		{"empty, named and recorded", nil, both, manifest.Empty, p, []manifest.Kind{manifest.Truncated}},
 		{"empty, recorded as empty", nil, recordOf(nil), manifest.Empty, p, nil},
 		{"all NUL", make([]byte, 6000), named, manifest.NULFilled, p, []manifest.Kind{manifest.LineCount}},
 		{"all NUL, nothing claimed", make([]byte, 100), Claim{}, manifest.NULFilled, p, nil},

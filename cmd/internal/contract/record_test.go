@@ -124,7 +124,12 @@ func TestReadingCommandsTouchNothing(t *testing.T) {
 	_, err := l.vandal("b").BreakAll()
 	l.must(err)
 	archive := l.archive("gateway", nil)
-	// Access times are moved by a first read after a write, and by an old one.
+	// The control: here an ordinary read moves an access time.
+	l.put("control", "hello")
+	control := l.files("control")
+	if _, err := os.ReadFile(l.path("control")); err != nil || len(changes(control, l.files("control"))) == 0 {
+		t.Logf("access times do not move on this file system, so that nothing is proved of them (%v)", err)
+	}
 	untouched := l.before("a", "b", "gateway")
 	l.run(0, "scan", "./a")
 	untouched("scan")
