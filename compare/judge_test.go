@@ -346,3 +346,21 @@ func TestJudgeNamesItsNeeds(t *testing.T) {
 		t.Errorf("%+v %v", g.Verdict, g.Differences)
 	}
 }
+
+// The same message that reached two stores on different ways has other bytes
+// on each, under names of their own. A record of one of them condemns neither
+// the other, nor does a majority.
+func TestOtherWaysAreNoDamage(t *testing.T) {
+	g := &compare.Group{How: compare.ByIdentity, Mailbox: "m", Copies: make([]compare.Copy, 3), Whole: make([]bool, 3), UIDValidity: make([]uint32, 3), One: []int{0, 1, 2}}
+	for i, m := range []msg{{Name: "1.a", Body: "gateway"}, {Name: "2.b", Body: "delivered"}, {Name: "3.c", Body: "delivered"}} {
+		e := m.Entry()
+		g.Copies[i].Entry, g.Copies[i].Base = &e, &e
+	}
+	g.Copies[0].Base = nil // only the others were ever recorded
+	if needs := compare.Judge(g, &compare.Case{Infos: []compare.Info{{Name: "a"}, {Name: "b"}, {Name: "c"}}}); len(needs) > 0 {
+		t.Errorf("it asks for %v", needs)
+	}
+	if len(g.Damaged) > 0 || len(g.Good) > 0 || len(g.Differences) != 1 || g.Differences[0].Kind != compare.Content {
+		t.Errorf("%+v %v", g.Verdict, g.Differences)
+	}
+}

@@ -20,6 +20,9 @@ func (j *trial) content() Kind {
 		j.v.Reason = "the digests are of different algorithms, and nobody can read the messages"
 		return ""
 	}
+	if j.g.How == ByIdentity && len(j.damaged) == 0 {
+		return j.otherHeaders()
+	}
 	if recorded, who, when := j.recorded(); len(recorded) == 1 {
 		if decided, kind := j.byRecord(recorded[0], who, when); decided {
 			return kind
@@ -51,6 +54,15 @@ func (j *trial) equal() Kind {
 		j.v.Reason = fmt.Sprintf("%s could not be read", j.list(j.unread))
 	}
 	return ""
+}
+
+// otherHeaders is the verdict on copies that were matched by their identity:
+// their bytes differ because they came on different ways. That one of them is
+// what was recorded of its own store proves nothing against the others, which
+// nobody ever recorded with those bytes.
+func (j *trial) otherHeaders() Kind {
+	j.v.Reason = "the same message, with other transport headers or line ends"
+	return Content
 }
 
 // byRecord decides by the one content that was recorded while the message was sound.
