@@ -93,7 +93,9 @@ func (l *lab) write(e *sample.Estate, name string) {
 	l.must(e.Write(l.path(name)))
 }
 
-func (l *lab) path(parts ...string) string { return filepath.Join(append([]string{l.dir}, parts...)...) }
+func (l *lab) path(parts ...string) string {
+	return filepath.Join(append([]string{l.dir}, parts...)...)
+}
 
 func (l *lab) must(err error) {
 	l.t.Helper()

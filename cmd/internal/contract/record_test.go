@@ -149,7 +149,8 @@ func TestReadingCommandsTouchNothing(t *testing.T) {
 		{"restore", "./b", "--from", "./a", "--plan", "./plan"},
 		{"replay", "--from", archive, "--to", "./b", "--since", "all", "--dry-run"},
 		{"replay", "--from", archive, "--to", "./b", "--since", "all", "--plan", "./plan2"},
-		{"runs"}, {"manifest", "export", "./b"},
+		{"runs"},
+		{"manifest", "export", "./b"},
 	} {
 		if r, err := l.bin.JSON(t.Context(), args...); err != nil || r.Code > 3 {
 			t.Errorf("%v %s", err, r)

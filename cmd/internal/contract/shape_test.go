@@ -95,8 +95,8 @@ func breaches(r *drive.Result) (bad []string) {
 			seen, last, prev = map[string]bool{}, "", nil
 			continue
 		}
-		if !slices.Contains([]string{"finding", "difference", "action"}, l.Type) || l.Store == "gateway" {
-			continue
+		if !slices.Contains([]string{"finding", "difference", "action"}, l.Type) || l.Op == "mkdir" {
+			continue // a directory has to be made before what lies in it
 		}
 		group := l.Type + "\x00" + l.Store + "\x00" + l.Mailbox
 		if group != last {
