@@ -52,7 +52,7 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\n### %s, %d messages of 10 kB into 50 empty mailboxes with 5 folders each\n\n", fs, n)
+	fmt.Printf("\n### %s, %d messages of 10 kB into 50 mailboxes with 5 folders each\n\n", fs, n)
 	state := b.path("state-restore-" + fs)
 	if err := b.recorded(state, source); err != nil {
 		return err
@@ -60,6 +60,18 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 	// Every run has a directory of its own: removing files makes the next runs dearer.
 	count := 0
 	target := ""
+	skeleton := func() error { // the mailboxes and folders, empty
+		return filepath.WalkDir(source, func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			rel, err := filepath.Rel(source, path)
+			if err != nil {
+				return err
+			}
+			return os.MkdirAll(filepath.Join(target, rel), 0o700)
+		})
+	}
 	next := func(int) error {
 		count++
 		target = filepath.Join(v.mnt, fmt.Sprintf("t%03d", count))
@@ -72,11 +84,11 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 		return os.Symlink(target, link)
 	}
 	at := b.path("target-"+fs) + "/."
-	mine := func(int) error {
+	filled := func(int) error {
 		if err := next(0); err != nil {
 			return err
 		}
-		return nil
+		return skeleton()
 	}
 	check := func(want int) func(int, *measured) error {
 		return func(int, *measured) error {
@@ -87,11 +99,13 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 			return nil
 		}
 	}
+	restore := []string{b.bin + " restore $(readlink " + b.path("target-"+fs) + ") --from " + source + " --yes --quiet --progress never --state " + state}
 	jobs := peers([]job{
-		{name: "mailsync restore", subject: true, units: float64(n), before: mine, after: check(n), line: []string{b.bin + " restore $(readlink " + b.path("target-"+fs) + ") --from " + source + " --yes --quiet --progress never --state " + state}},
-		{name: "limit: the same system calls bare, 2 goroutines, batches of 512", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "512", source, at)},
-		{name: "limit: the same bare, batches of 1,024", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "1024", source, at)},
-		{name: "unsafe ceiling: write, syncfs, rename, syncfs", units: float64(n), before: next, after: check(n), line: b.bare("bare-deliver", "-mode", "unsafe", "-g", "2", "-batch", "512", source, at)},
+		{name: "mailsync restore, into empty mailboxes", subject: true, units: float64(n), before: filled, after: check(n), line: restore},
+		{name: "mailsync restore, mailboxes and folders made too", units: float64(n), before: next, after: check(n), line: restore},
+		{name: "limit: the same system calls bare, 2 goroutines, batches of 512", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "512", source, at)},
+		{name: "limit: the same bare, batches of 1,024", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "1024", source, at)},
+		{name: "unsafe ceiling: write, syncfs, rename, syncfs", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "unsafe", "-g", "2", "-batch", "512", source, at)},
 		{name: "fsync of file and directory each, 1 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "1", part, at)},
 		{name: "fsync of file and directory each, 8 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "8", part, at)},
 		{name: "rsync -a --fsync", units: float64(slow), before: next, after: check(slow), line: []string{"rsync -a --fsync " + part + "/ " + at + "/"}},
@@ -99,6 +113,10 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 	if have("doveadm") {
 		d, err := newDovecot(b, b.path("dv-"+fs), v.mnt)
 		if err != nil {
+			return err
+		}
+		defer d.stop()
+		if err := d.start(); err != nil {
 			return err
 		}
 		jobs = append(jobs, job{

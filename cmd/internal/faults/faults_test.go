@@ -85,12 +85,11 @@ func (l *lab) clean(args ...string) *drive.Result {
 
 // keep makes what is now the state from which every run begins.
 func (l *lab) keep() {
-	must(l.t, exec.Command("cp", "-a", l.path("now"), l.path("begin")).Run())
+	must(l.t, mirror(l.path("now"), l.path("begin")))
 }
 
 func (l *lab) reset() {
-	must(l.t, os.RemoveAll(l.path("now")))
-	must(l.t, exec.Command("cp", "-a", l.path("begin"), l.path("now")).Run())
+	must(l.t, mirror(l.path("begin"), l.path("now")))
 }
 
 // fault is what goes wrong in one run.
@@ -288,7 +287,7 @@ func TestUndo(t *testing.T) {
 	l := newLab(t)
 	args := l.restoring()
 	before := l.path("before")
-	must(t, exec.Command("cp", "-a", l.path("now", "store"), before).Run())
+	must(t, mirror(l.path("now", "store"), before))
 	l.keep()
 	var undo []string
 	// An undo looks at inodes: the restore before it must be that of this very store.
