@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
-	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
 
@@ -294,7 +293,7 @@ func (r *Run) acknowledge(b *batch) error {
 	}
 	for m := range boxes {
 		// derived data, which servers rebuild: a failure is no failure of the run
-		_ = m.settle(r.ops, r.asideOf(m))
+		_ = m.settle(r.ops, r.recalc, r.asideOf(m))
 	}
 	if len(d.done) == 0 {
 		return nil
@@ -399,5 +398,3 @@ func (r *Run) restoreLink(t *item) error {
 	}
 	return r.ops.Link(s.dir.Fd(), t.aside, t.f.sub(t.victim.sub).Fd(), t.victim.name)
 }
-
-var _ = place.Full

@@ -159,7 +159,7 @@ func (b *planBoxer) present(g *compare.Group, t *compare.Copy) error {
 		b.box.Moved++
 	}
 	e := t.Entry
-	if slices.Contains(g.Damaged, 0) {
+	if hurt(t) {
 		return b.damaged(g, e)
 	}
 	if b.conflict(g) {
@@ -173,6 +173,33 @@ func (b *planBoxer) present(g *compare.Group, t *compare.Copy) error {
 		return b.skip(a, WhyConflict, "contents differ and nothing proves which is right: the target's copy stays")
 	}
 	return b.merge(g, t, false)
+}
+
+// hurt tells whether the target's copy is proven damaged: by itself, or by the
+// digest that was recorded of this very message. That a source's copy is proven
+// good says nothing of another message in the target that only resembles it.
+func hurt(t *compare.Copy) bool {
+	e, base := t.Entry, t.Base
+	if e.Status == manifest.Damaged && e.Damage != manifest.NoKind {
+		return true
+	}
+	return base != nil && base.Unique == e.Unique && base.Folder == e.Folder && base.Status == manifest.Sound &&
+		!base.Digest.IsZero() && !e.Digest.IsZero() && base.Content() != e.Content()
+}
+
+// fits tells whether a source's bytes can lie under the target's name: its
+// sizes are those of the source, or both names are one message's, of which a
+// server has only changed the sizes.
+func fits(e, src *manifest.Entry) bool {
+	n := maildir.ParseName(e.Name)
+	if e.Unique == src.Unique || !n.HasS {
+		return true
+	}
+	if !src.Plain.IsZero() {
+		s := maildir.ParseName(src.Name)
+		return s.HasS && s.S == n.S
+	}
+	return n.S == src.Size
 }
 
 // elsewhere tells whether a source has the message in another folder.
@@ -217,7 +244,10 @@ func (b *planBoxer) damaged(g *compare.Group, e *manifest.Entry) error {
 	if src.Opaque != e.Opaque {
 		return b.skip(a, WhyConflict, "one copy is encrypted by the server and the other is not: never exchanged")
 	}
-	if !e.Good {
+	if !fits(e, src) {
+		return b.skip(a, WhyConflict, "damaged ("+e.Damage.String()+"), and the good copy has another size than the message's name says: it may be another version")
+	}
+	if !e.Good && e.Status == manifest.Damaged {
 		a.Pre.Digest = e.Digest // what the damaged file holds
 	}
 	a.Post.Digest, a.Post.Size = src.Digest, src.Size

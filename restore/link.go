@@ -11,7 +11,6 @@ import (
 
 	"mailsync/manifest"
 	"mailsync/restore/place"
-	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
 )
 
@@ -459,5 +458,3 @@ func (r *Run) keywordLetters(ctx context.Context, f *folder, t *item) (string, e
 	letters, _ = f.letters.Letters(names)
 	return letters, nil
 }
-
-var _ = beneath.ErrEscape

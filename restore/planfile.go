@@ -205,8 +205,8 @@ func LoadPlan(path string) (*Plan, error) {
 			return nil, fmt.Errorf("%w: %s: record %d: %w", ErrPlan, path, rec.Seq, err)
 		}
 	}
-	if tail == nil || !end.Sealed || tail.Records != n {
-		return nil, fmt.Errorf("%w: %s: it is cut short", ErrPlan, path)
+	if tail == nil || !end.Sealed || end.Torn > 0 || tail.Records != n {
+		return nil, fmt.Errorf("%w: %s: it is cut short, or something was written behind its end", ErrPlan, path)
 	}
 	p.forecast = tail.Forecast
 	return p, nil

@@ -32,7 +32,7 @@ func NewPlan(ctx context.Context, o PlanOptions) (*Plan, error) {
 		return nil, err
 	}
 	h := o.Header
-	h.Made, h.ID = p.now.UTC(), newRunID(p.now)
+	h.Made, h.ID, h.Root = p.now.UTC(), newRunID(p.now), p.root
 	if h.Store == "" {
 		h.Store = p.target
 	}
@@ -50,6 +50,7 @@ type planner struct {
 	crash    time.Time
 	resume   map[string]bool
 	open     *opener // nil: no site
+	root     uint64  // inode of the target's root
 	spool    *spool
 	forecast Forecast
 }
@@ -88,12 +89,43 @@ func newPlanner(o *PlanOptions) (*planner, error) {
 		}
 		if err == nil {
 			p.open = open
+			if err := p.identify(); err != nil {
+				p.close()
+				return nil, err
+			}
 		}
 		if o.Site.Store != "" {
 			p.target = o.Site.Store
 		}
 	}
 	return p, nil
+}
+
+// identify refuses a target that is not what was recorded under its path: an
+// empty mount point, or another volume. Restoring would fill what lies below it.
+func (p *planner) identify() error {
+	self, err := p.open.store.Self()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoTarget, err)
+	}
+	p.root = self.Inode
+	r, ok := p.o.Target.Base.(interface{ Store() *manifest.Store })
+	if !ok || r.Store() == nil {
+		return nil
+	}
+	fs, err := p.open.store.FileSystem()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrNoTarget, err)
+	}
+	rec := r.Store().Record()
+	same := rec.RootInode == 0 || rec.RootInode == self.Inode
+	if rec.FSID != 0 && fs.ID != 0 {
+		same = same && rec.FSID == fs.ID
+	}
+	if !same {
+		return fmt.Errorf("%w (is the right volume mounted? If it was replaced on purpose, scan --adopt says so): %s", manifest.ErrOther, p.o.Site.Path)
+	}
+	return nil
 }
 
 func (p *planner) close() {
@@ -105,9 +137,7 @@ func (p *planner) close() {
 func (p *planner) compare(ctx context.Context) error {
 	c, err := compare.New(p.sides, compare.Options{
 		Mailbox: p.o.Mailbox, Workers: p.o.Workers, Groups: true, All: true, Spill: p.o.Spill,
-		// What is gone from the target is what a restore is about: adding it
-		// back does no harm, and each message is ruled on by its own evidence.
-		Breaker: 1,
+		Breaker: p.o.Breaker,
 		Now:     func() time.Time { return p.now },
 	})
 	if err != nil {
@@ -128,6 +158,7 @@ func (p *planner) compare(ctx context.Context) error {
 		}
 	}
 	res := c.Result()
+	var unknown int64
 	for _, d := range res.Partial {
 		if d.Side > p.sources {
 			continue // a witness that says nothing leaves messages undecided, no more
@@ -136,9 +167,16 @@ func (p *planner) compare(ctx context.Context) error {
 		if d.Side >= 0 && d.Side < len(p.infos) {
 			name = p.infos[d.Side].Name + ": "
 		}
+		if d.Mailbox == "" {
+			// The breaker: what is gone at once is no deletion. Each message
+			// of it is undecided, which the plan says.
+			p.forecast.doubt(name + d.Reason)
+			continue
+		}
+		unknown++
 		p.forecast.doubt(name + d.Mailbox + " " + d.Reason)
 	}
-	p.forecast.Unknown = max(p.forecast.Unknown, int64(len(p.forecast.Doubts)))
+	p.forecast.Unknown = max(p.forecast.Unknown, unknown)
 	return nil
 }
 

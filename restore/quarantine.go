@@ -74,8 +74,12 @@ func (o *opener) private(parent *beneath.Dir, name string, make bool) (*beneath.
 		return nil, err
 	}
 	st, err := d.Self()
-	if err == nil && (int(st.Owner) != os.Geteuid() || st.Mode&0o077 != 0) {
-		err = fmt.Errorf("%w: %q", errQuarantine, d.Path())
+	if err == nil && int(st.Owner) != os.Geteuid() {
+		err = fmt.Errorf("%w: %q belongs to user %d", errQuarantine, d.Path(), st.Owner)
+	}
+	if err == nil && st.Mode&0o077 != 0 {
+		// somebody has opened it with a recursive chmod: it is ours to close
+		err = o.ops.Chmod(d.Fd(), name, 0o700)
 	}
 	if err != nil {
 		_ = d.Close()
@@ -159,7 +163,7 @@ func (q *quarantine) shelf(m *mbox) (*shelf, error) {
 	}
 	d, err := q.open.at(m, q.run, true)
 	if err != nil {
-		return nil, fmt.Errorf("quarantine: %w", err)
+		return nil, err
 	}
 	s := &shelf{dir: d, index: -1}
 	q.m[m.disk.Dev] = s

@@ -31,10 +31,11 @@ func quotaSize(name string, size int64) int64 {
 	return size
 }
 
-// settle appends what changed to maildirsize with one write. A file that has
-// grown to the size at which servers rebuild it is moved aside, which makes
-// them rebuild it too. Without a file nothing is done.
-func (m *mbox) settle(ops *place.Ops, aside func(dir *beneath.Dir, name string) error) error {
+// settle appends what changed to maildirsize with one write. The file is moved
+// aside instead, which makes servers count anew, where it has grown to the size
+// at which they do, and with recalc: mail that was lost was never subtracted,
+// so adding what comes back would count it twice. Without a file nothing is done.
+func (m *mbox) settle(ops *place.Ops, recalc bool, aside func(dir *beneath.Dir, name string) error) error {
 	q := m.quota
 	m.quota = quota{}
 	if q == (quota{}) {
@@ -51,7 +52,7 @@ func (m *mbox) settle(ops *place.Ops, aside func(dir *beneath.Dir, name string) 
 		return fmt.Errorf("%s is not the mailbox' own file", quotaName)
 	}
 	line := maildir.QuotaLine(q.bytes, q.count)
-	if st.Size+int64(len(line)) >= maildir.MaxQuotaSize {
+	if recalc || st.Size+int64(len(line)) >= maildir.MaxQuotaSize {
 		return aside(m.root, quotaName)
 	}
 	fd, err := ops.Append(m.root.Fd(), quotaName)

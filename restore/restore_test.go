@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -185,28 +186,47 @@ func TestMergeOnDisk(t *testing.T) {
 	}
 }
 
-// The quota file grows by what is added and shrinks by what is taken back;
-// Trash does not count.
+// What comes back was counted before it was lost: the quota file is moved
+// aside, so that servers count anew. What is delivered new is added to it, and
+// taken out again by undo; Trash does not count.
 func TestQuotaFile(t *testing.T) {
 	w := newWorld(t)
 	w.maildir("backup", "a", "")
-	w.maildir("backup", "a", ".Trash")
 	w.put("backup", "a", "", 1, ":2,S")
-	w.put("backup", "a", ".Trash", 2, ":2,S")
 	p := w.maildir("primary", "a", "")
-	w.write(p+"/maildirsize", "1000000S\n           0            0\n", epoch)
-	res := w.restore("primary", "backup")
-	b, err := os.ReadFile(p + "/maildirsize")
-	w.must(err)
-	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
-	if len(lines) != 3 || strings.Join(strings.Fields(lines[2]), " ") != strings.Join([]string{itoa(len(body(1))), "1"}, " ") {
-		t.Errorf("maildirsize: %q", b)
+	w.maildir("primary", "a", ".Trash")
+	quota := "1000000S\n           0            0\n"
+	w.write(p+"/maildirsize", quota, epoch)
+	w.restore("primary", "backup")
+	if _, err := os.Stat(p + "/maildirsize"); !os.IsNotExist(err) {
+		t.Errorf("the quota file is still there: %v", err)
 	}
-	w.must(w.undo("primary", res.id).err)
-	b, err = os.ReadFile(p + "/maildirsize")
+
+	w.write(p+"/maildirsize", quota, epoch)
+	inbox, from := newMail("a", "Subject: x\n\n", 1)
+	trash, _ := newMail("a", "Subject: x\n\n", 1)
+	trash.Ref.Folder, trash.Dir = "Trash", ".Trash"
+	r, err := w.begin("primary", "replay")
 	w.must(err)
-	if lines := strings.Split(strings.TrimSpace(string(b)), "\n"); len(lines) != 4 || !strings.Contains(lines[3], "-") {
-		t.Errorf("maildirsize after undo: %q", b)
+	for a, err := range r.Deliver(t.Context(), []Action{inbox, trash}, texts{from: "Subject: x\n\n"}) {
+		w.must(err)
+		if a.State != Done {
+			t.Errorf("%s: %s", a.State, a.Detail)
+		}
+	}
+	w.must(r.End(nil))
+	usage := func() string {
+		b, err := os.ReadFile(p + "/maildirsize")
+		w.must(err)
+		lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+		return strings.Join(strings.Fields(lines[len(lines)-1]), " ")
+	}
+	if got := usage(); got != "12 1" {
+		t.Errorf("last line %q", got)
+	}
+	w.must(w.undo("primary", r.ID()).err)
+	if got := usage(); got != "-12 -1" {
+		t.Errorf("last line after undo %q", got)
 	}
 }
 
@@ -283,8 +303,10 @@ func TestDamagedPlanFile(t *testing.T) {
 	}
 	for n := range whole {
 		check("prefix of "+itoa(n), whole[:n])
-		b := append([]byte(nil), whole...)
+		b := bytes.Clone(whole)
 		b[n] ^= 0x20
 		check("flipped byte "+itoa(n), b)
 	}
+	check("bytes behind the end", append(bytes.Clone(whole), "xyz"...))
+	check("twice", append(bytes.Clone(whole), whole...))
 }

@@ -126,6 +126,7 @@ type Run struct {
 	whole  map[string]bool    // mailboxes begun whole and not finished
 	opened map[folderKey]bool // journalled as such
 	counts Counts
+	recalc bool            // what comes back was counted before it was lost: servers must count anew
 	plan   string          // of the plan that is applied
 	begun  map[string]bool // mailboxes that earlier runs of the same plan have begun
 	dead   []RunInfo       // runs whose temporary names may still lie about
@@ -290,6 +291,14 @@ func (r *Run) failed() error {
 func (r *Run) Apply(ctx context.Context, p *Plan, src Source) iter.Seq2[Action, error] {
 	return func(yield func(Action, error) bool) {
 		r.plan = p.header.ID
+		r.recalc = p.header.Command != "replay" && p.header.Command != "undo"
+		if st, err := r.open.store.Self(); err != nil || p.header.Root != 0 && st.Inode != p.header.Root {
+			if err == nil {
+				err = fmt.Errorf("%w since the plan was made: %s", manifest.ErrOther, r.o.Site.Path)
+			}
+			yield(Action{}, err)
+			return
+		}
 		if err := r.start(ctx); err != nil {
 			yield(Action{}, err)
 			return
@@ -303,6 +312,7 @@ func (r *Run) Apply(ctx context.Context, p *Plan, src Source) iter.Seq2[Action, 
 // times in a run.
 func (r *Run) Deliver(ctx context.Context, actions []Action, src Source) iter.Seq2[Action, error] {
 	return func(yield func(Action, error) bool) {
+		r.recalc = false
 		if err := r.start(ctx); err != nil {
 			yield(Action{}, err)
 			return

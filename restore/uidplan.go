@@ -14,6 +14,7 @@ import (
 
 	"mailsync/manifest"
 	"mailsync/restore/place"
+	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
 )
 
@@ -34,16 +35,17 @@ type uidPlanner struct {
 
 // uidState is what the server's files of one folder say.
 type uidState struct {
-	there  bool
-	broken error
-	header maildir.UIDHeader
-	next   uint32
-	index  *maildir.UIDIndex
-	inode  uint64
-	size   int64
-	log    maildir.IndexLog
-	hdr    maildir.IndexHeader
-	seen   bool // the server has an index: it knows the next UID
+	there   bool
+	planted bool // something that is no file lies in the list's place
+	broken  error
+	header  maildir.UIDHeader
+	next    uint32
+	index   *maildir.UIDIndex
+	inode   uint64
+	size    int64
+	log     maildir.IndexLog
+	hdr     maildir.IndexHeader
+	seen    bool // the server has an index: it knows the next UID
 }
 
 func newUIDPlanner(b *planBoxer) *uidPlanner {
@@ -106,18 +108,24 @@ func (u *uidPlanner) read(dir string) (*uidState, error) {
 			defer f.Close()
 			s.there, s.inode, s.size = true, f.Opened().Inode, f.Opened().Size
 			s.readList(f)
+		case planted(err):
+			s.planted = true
+			return s, nil
 		case !errors.Is(err, fs.ErrNotExist):
 			return nil, err
 		}
 	}
 	d, err := o.indexes(u.box, dir)
+	if planted(err) {
+		return s, nil
+	}
 	if err != nil || d == nil {
 		return s, err
 	}
 	defer d.Close()
 	for _, name := range []string{"dovecot.index.log.2", "dovecot.index.log"} {
 		f, err := d.OpenFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || planted(err) {
 			continue
 		}
 		if err != nil {
@@ -137,6 +145,12 @@ func (u *uidPlanner) read(dir string) (*uidState, error) {
 		_ = f.Close()
 	}
 	return s, nil
+}
+
+// planted tells whether something else than a file of the server's lies in its
+// place: the owner of the mailbox may have put it there. It is left alone.
+func planted(err error) bool {
+	return errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape)
 }
 
 func (s *uidState) readList(r io.Reader) {
@@ -182,9 +196,19 @@ func (s *uidState) gone(base string) maildir.Gone {
 func (u *uidPlanner) list(ctx context.Context, f *folderPlan) ([]Action, error) {
 	s, err := u.state(f)
 	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		u.b.box.Unknown++
+		u.b.box.Note = "the server's files cannot be read: " + err.Error()
+		return nil, nil
 	}
 	b := u.b
+	if s != nil && s.planted {
+		b.box.Unknown++
+		b.box.Note = "what lies in the place of the UID list of " + f.name + " is no file: UIDs are not looked after"
+		return nil, nil
+	}
 	if s == nil && b.p.open == nil && f.there != nil && f.there.UIDValidity != 0 {
 		s = &uidState{there: true, header: maildir.UIDHeader{UIDValidity: f.there.UIDValidity}, next: f.there.UIDNext}
 	}
@@ -194,7 +218,12 @@ func (u *uidPlanner) list(ctx context.Context, f *folderPlan) ([]Action, error) 
 	}
 	from, list, err := u.restored(ctx, f, s)
 	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		b.box.Unknown++
+		b.box.Note = "the record cannot be read: " + err.Error()
+		return nil, nil
 	}
 	if list == nil {
 		u.forecast(f, s, nil)

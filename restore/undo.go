@@ -1,9 +1,11 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mailsync/manifest"
@@ -56,13 +58,35 @@ type undoPlanner struct {
 	loose bool // what follows was announced and never acknowledged
 }
 
-// undoBox is one mailbox: the taking back of added messages goes to the spool
-// at once, everything else, which there is little of, waits to be reversed.
+// undoBox is one mailbox. Its actions go to the spool as they are found; the
+// order in which they are read again is that of refs.
 type undoBox struct {
-	box   MailboxForecast
-	adds  []extent
-	rest  []Action
-	first []Action // flags and dates: before the messages go
+	box  MailboxForecast
+	refs []undoRef
+}
+
+// undoRef is one action in the spool.
+type undoRef struct {
+	folder, file string
+	dir          string // of a folder that is taken back: after everything else, the innermost first
+	remove       bool
+	seq          int
+	at           extent
+}
+
+// compare orders the actions of a mailbox by folder and file, as in any other
+// run; what was done to one message is undone in reverse, and folders go last.
+func (r *undoRef) compare(o *undoRef) int {
+	if r.remove != o.remove {
+		if o.remove {
+			return -1
+		}
+		return 1
+	}
+	if r.remove {
+		return strings.Compare(o.dir, r.dir)
+	}
+	return cmp.Or(strings.Compare(r.folder, o.folder), strings.Compare(r.file, o.file), o.seq-r.seq)
 }
 
 func (u *undoPlanner) read(ctx context.Context, path string) error {
@@ -143,22 +167,19 @@ func (u *undoPlanner) add(a *Action, aside string) error {
 		r.Keywords = a.Keywords // their letters were not known yet
 	}
 	b.box.action(&r)
-	switch a.Op {
-	case Add:
-		from := u.spool.size
-		if err := u.spool.add(&planRecord{action: &r}); err != nil {
-			return err
-		}
-		if n := len(b.adds); n > 0 && b.adds[n-1].to == from {
-			b.adds[n-1].to = u.spool.size
-		} else {
-			b.adds = append(b.adds, extent{from, u.spool.size})
-		}
-	case Flags, Keywords, Date:
-		b.first = append(b.first, r)
-	default:
-		b.rest = append(b.rest, r)
+	ref := undoRef{folder: r.Ref.Folder, seq: len(b.refs), at: extent{from: u.spool.size}}
+	if r.Op == Remove && len(r.Pre.Name) == 0 {
+		ref.remove, ref.dir = true, r.Dir
 	}
+	if r.Pre.Sub != 0 {
+		n := maildir.ParseName(string(r.Pre.Name))
+		ref.file = r.Pre.Sub.String() + "/" + n.ServerBase
+	}
+	if err := u.spool.add(&planRecord{action: &r}); err != nil {
+		return err
+	}
+	ref.at.to = u.spool.size
+	b.refs = append(b.refs, ref)
 	return nil
 }
 
@@ -220,84 +241,27 @@ func backName(a *Action) []byte {
 	return []byte(was.With(is.Flags, is.Letters))
 }
 
-// finish writes what was held back, in reverse, and closes the mailboxes.
+// finish sorts the actions of each mailbox.
 func (u *undoPlanner) finish(p *Plan) error {
-	write := func(list []Action) (extent, error) {
-		e := extent{from: u.spool.size}
-		for i := range slices.Backward(list) {
-			if err := u.spool.add(&planRecord{action: &list[i]}); err != nil {
-				return e, err
-			}
-		}
-		e.to = u.spool.size
-		return e, nil
-	}
 	for i, name := range u.order {
 		b := u.boxes[name]
-		first, err := write(b.first)
-		if err != nil {
-			return err
-		}
-		rest, err := write(b.rest)
-		if err != nil {
-			return err
-		}
+		slices.SortFunc(b.refs, func(x, y undoRef) int { return x.compare(&y) })
 		from := u.spool.size
 		if err := u.spool.add(&planRecord{box: &b.box}); err != nil {
 			return err
 		}
-		parts := append([]extent{{from, u.spool.size}, first}, b.adds...)
-		u.spool.box(i, name, append(parts, rest))
+		parts := []extent{{from, u.spool.size}}
+		for k := range b.refs {
+			at := b.refs[k].at
+			if last := &parts[len(parts)-1]; last.to == at.from {
+				last.to = at.to
+			} else {
+				parts = append(parts, at)
+			}
+		}
+		b.refs = nil
+		u.spool.box(i, name, parts)
 		p.forecast.add(&b.box)
 	}
 	return u.spool.settle(manifest.CompareMailboxes)
-}
-
-// Quarantined returns what undo runs on a store (by the absolute path of its
-// root) have moved aside and nothing has brought back since. It is gone by
-// mailsync's own hand: no deletion by anybody, but the loss that there was
-// before the run that was undone.
-func Quarantined(state, path string) (func(manifest.Ref) bool, error) {
-	runs, err := Runs(state)
-	if err != nil {
-		return nil, err
-	}
-	type key struct{ mailbox, folder, unique string }
-	gone := map[key]bool{}
-	for _, x := range runs {
-		if x.Path != path || x.Error != "" && x.How == HowKilled {
-			continue
-		}
-		open := map[uint64][]Action{}
-		for t, err := range readJournal(journalPath(state, x.ID), nil) {
-			if err != nil {
-				return nil, err
-			}
-			switch t.kind {
-			case recIntent:
-				list := open[t.batch]
-				for len(list) < t.first {
-					list = append(list, Action{})
-				}
-				open[t.batch] = append(list, t.actions...)
-			case recDone:
-				list := open[t.batch]
-				delete(open, t.batch)
-				for _, o := range t.done {
-					if o.Index >= len(list) || o.State != Done {
-						continue
-					}
-					a := &list[o.Index]
-					k := key{a.Ref.Mailbox, a.Ref.Folder, a.Ref.Unique}
-					switch a.Op {
-					case Quarantine:
-						gone[k] = true
-					case Add:
-						delete(gone, k)
-					}
-				}
-			}
-		}
-	}
-	return func(r manifest.Ref) bool { return gone[key{r.Mailbox, r.Folder, r.Unique}] }, nil
 }
