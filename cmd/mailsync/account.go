@@ -213,21 +213,23 @@ func (a *app) tellAccount(rep *report, t *replay.Totals, o *replayFlags, target 
 	if t.OutsideWindow > 0 {
 		a.out.Say("%s outside the window, where nothing is asked.", ui.Plural(t.OutsideWindow, "message"))
 	}
-	open := t.WouldDeliver + t.Ambiguous + t.Failed + t.Unexplained
+	open := t.Ambiguous + t.Failed + t.Unexplained
 	switch {
+	case open == 0 && t.WouldDeliver > 0:
+		a.out.Say("The account does not close yet: %s to deliver.", ui.Plural(t.WouldDeliver, "message"))
 	case open == 0 && t.NoMailbox == 0:
 		a.out.Say("%s", a.out.Style.Green("The account closes: every archived message is accounted for."))
 	case open == 0:
 		a.out.Say("The account closes, but for %s for recipients whom no map knows.", ui.Plural(t.NoMailbox, "message"))
 	default:
-		a.out.Say("The account does not close: %s open.", ui.Plural(open, "message"))
+		a.out.Say("The account does not close: %s open, %s to deliver.", ui.Plural(open, "message"), ui.Count(t.WouldDeliver))
 	}
 	if t.Delivered > 0 && a.summary.Run != "" {
 		a.out.Say("To take it back:")
-		a.next("mailsync", "undo", a.summary.Run)
+		a.next("undo", a.summary.Run)
 	}
 	if t.WouldDeliver > 0 && !o.writes() {
-		args := []string{"mailsync", "replay", "--from", from.Name, "--to", target.store.Name}
+		args := []string{"replay", "--from", from.Name, "--to", target.store.Name}
 		if o.since != "" {
 			args = append(args, "--since", o.since)
 		}

@@ -33,6 +33,7 @@ type app struct {
 	summary ui.Summary
 	resume  string // how to go on after a signal
 	shown   map[string]int64
+	crashAt string // of verify: what comes next assumes it, too
 }
 
 // globals are the flags of every command.
@@ -55,7 +56,12 @@ func newApp(args []string, s std, cancel context.CancelCauseFunc) *app {
 // talk makes standard output ready. It is called again once the flags are
 // known.
 func (a *app) talk() {
+	width := 0
+	if a.std.width != nil {
+		width = a.std.width()
+	}
 	a.out = ui.New(ui.Options{
+		Width: width,
 		Stdin: a.std.stdin, Stdout: a.std.stdout, Stderr: a.std.stderr,
 		StdinTTY: a.std.stdinTTY, StdoutTTY: a.std.stdoutTTY, StderrTTY: a.std.stderrTTY,
 		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: a.flags.verbose,

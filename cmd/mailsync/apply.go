@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +27,9 @@ since in what the plan is about is refused, the others go on.`,
 
 func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcome, error) {
 	plan, err := restore.LoadPlan(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return outcome{}, &ui.Problem{What: "plan " + file, Why: fs.ErrNotExist, Code: exitNoInput, Hint: "restore --plan FILE and replay --plan FILE write plans"}
+	}
 	if err != nil {
 		return outcome{}, a.runProblem(err)
 	}

@@ -49,7 +49,8 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	for i, s := range sides {
 		in[i], names[i] = s.compared(), s.store.Name
 	}
-	c, err := compare.New(in, compare.Options{Mailbox: globs.Match, Spill: spill})
+	only := &matched{globs: globs}
+	c, err := compare.New(in, compare.Options{Mailbox: only.filter(), Spill: spill})
 	if err != nil {
 		return outcome{}, err
 	}
@@ -61,7 +62,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	var rows []compare.Row
 	for m, err := range c.Mailboxes(ctx) {
 		if err != nil {
-			return outcome{}, storeProblem(ui.List(args, "and"), err)
+			return outcome{}, a.storeProblem(ui.List(args, "and"), err)
 		}
 		for d, err := range m.Differences() {
 			if err != nil {
@@ -82,6 +83,9 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	}
 	n["unknown"], n["skipped"] = r.Unknown, r.Skipped
 	a.tellMore()
+	if err := only.nothing(a, stores[0].Name); err != nil {
+		return outcome{}, err
+	}
 	a.tellDiff(stores, rows, &r)
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
 }
@@ -177,7 +181,11 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Re
 			a.out.Say("No difference in what could be looked at.")
 			return
 		}
-		a.out.Say("%s", a.out.Style.Green(fmt.Sprintf("All %d stores hold the same %s in %s.", len(stores), ui.Plural(r.Messages, "message"), ui.Plural(r.Mailboxes, "mailbox"))))
+		who := "Both stores"
+		if len(stores) > 2 {
+			who = fmt.Sprintf("All %d stores", len(stores))
+		}
+		a.out.Say("%s", a.out.Style.Green(fmt.Sprintf("%s hold the same %s in %s.", who, ui.Plural(r.Messages, "message"), ui.Plural(r.Mailboxes, "mailbox"))))
 		return
 	}
 	var parts []string
@@ -186,10 +194,10 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Re
 			parts = append(parts, ui.Count(n)+" "+string(k))
 		}
 	}
-	a.out.Say("%s in %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
+	a.out.Say("%s in %s of %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Count(int64(len(rows))), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
 	target := neediest(stores, r)
 	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(target.Name))
-	args := []string{"mailsync", "restore", target.Name}
+	args := []string{"restore", target.Name}
 	for _, s := range stores {
 		if s != target {
 			args = append(args, "--from", s.Name)

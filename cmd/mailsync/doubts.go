@@ -53,7 +53,7 @@ func (a *app) doubts(s *config.Store) (*doubts, error) {
 	if err != nil {
 		return nil, &ui.Problem{
 			What: "list of doubted mailboxes " + d.file, Why: err, Code: exitData,
-			Hint: "remove it, and run " + ui.Command("mailsync", "verify", s.Name) + " to make it anew",
+			Hint: "remove it, and run " + a.cmdline("verify", s.Name) + " to make it anew",
 		}
 	}
 	for _, m := range f.Mailboxes {

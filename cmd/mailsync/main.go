@@ -30,6 +30,7 @@ func main() {
 		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		width:     func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return w },
 		getenv:    os.Getenv,
 		uid:       os.Geteuid(),
 	}))
@@ -40,6 +41,7 @@ type std struct {
 	stdin                          io.Reader
 	stdout, stderr                 io.Writer
 	stdinTTY, stdoutTTY, stderrTTY bool
+	width                          func() int // of standard error's terminal; nil = not known
 	getenv                         func(string) string
 	uid                            int
 }

@@ -170,7 +170,7 @@ func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) 
 	c := a.summary.Counts
 	for h, err := range rec.Heads(ctx) {
 		if err != nil {
-			return outcome{}, manifestProblem(s.Name, err)
+			return outcome{}, a.manifestProblem(s.Name, err)
 		}
 		if !globs.Match(h.Name) {
 			continue
@@ -200,13 +200,13 @@ func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) 
 	return outcome{}, cancelled(ctx)
 }
 
-func manifestProblem(store string, err error) error {
+func (a *app) manifestProblem(store string, err error) error {
 	if ended(err) {
 		return err
 	}
 	return &ui.Problem{
 		What: "record of " + store, Why: err,
-		Hint: ui.Command("mailsync", "manifest", "check", store) + " names every broken part; a new scan writes it anew",
+		Hint: a.cmdline("manifest", "check", store) + " names every broken part; a new scan writes it anew",
 	}
 }
 
@@ -263,20 +263,20 @@ func (a *app) manifestShow(ctx context.Context, arg string, globs config.Globs) 
 	found := false
 	for h, err := range rec.Heads(ctx) {
 		if err != nil {
-			return outcome{}, manifestProblem(s.Name, err)
+			return outcome{}, a.manifestProblem(s.Name, err)
 		}
 		if !globs.Match(h.Name) {
 			continue
 		}
 		found = true
 		if err := a.showMailbox(rec, s.Name, &h); err != nil {
-			return outcome{}, manifestProblem(s.Name, err)
+			return outcome{}, a.manifestProblem(s.Name, err)
 		}
 	}
 	if !found {
 		return outcome{}, &ui.Problem{
 			What: "no recorded mailbox matches " + globs.String(), Code: exitNoInput,
-			Hint: ui.Command("mailsync", "manifest", "ls", s.Name) + " lists them",
+			Hint: a.cmdline("manifest", "ls", s.Name) + " lists them",
 		}
 	}
 	return outcome{}, cancelled(ctx)
@@ -330,7 +330,7 @@ func (a *app) manifestCheck(ctx context.Context, arg string) (outcome, error) {
 	}
 	rec, err := repo.Store(key(s))
 	if errors.Is(err, manifest.ErrNoRecord) {
-		return outcome{}, &ui.Problem{What: "record of " + s.Name, Why: err, Code: exitNoInput, Hint: "make one with: " + ui.Command("mailsync", "scan", s.Name)}
+		return outcome{}, &ui.Problem{What: "record of " + s.Name, Why: err, Code: exitNoInput, Hint: "make one with: " + a.cmdline("scan", s.Name)}
 	}
 	if err != nil {
 		return outcome{}, &ui.Problem{What: "record of " + s.Name, Why: err, Code: exitData, Hint: "mailsync scan writes a new one; a state copy may hold it whole"}
@@ -351,7 +351,7 @@ func (a *app) manifestCheck(ctx context.Context, arg string) (outcome, error) {
 	if res.Broken > 0 {
 		return outcome{}, &ui.Problem{
 			What: fmt.Sprintf("record of %s: %s of %s are broken", s.Name, ui.Count(res.Broken), ui.Plural(res.OK+res.Broken, "file")),
-			Code: exitData, Hint: ui.Command("mailsync", "scan", s.Name) + " writes them anew from the store, without a baseline for what they held",
+			Code: exitData, Hint: a.cmdline("scan", s.Name) + " writes them anew from the store, without a baseline for what they held",
 		}
 	}
 	a.out.Say("The record of %s is whole: %s read and proven.", ui.Name(s.Name), ui.Plural(res.OK, "file"))
@@ -434,13 +434,13 @@ func (a *app) manifestExport(ctx context.Context, arg string, globs config.Globs
 	w := bufio.NewWriterSize(rawWriter{a.out}, 64<<10)
 	for h, err := range rec.Heads(ctx) {
 		if err != nil {
-			return outcome{}, manifestProblem(s.Name, err)
+			return outcome{}, a.manifestProblem(s.Name, err)
 		}
 		if !globs.Match(h.Name) {
 			continue
 		}
 		if err := a.exportMailbox(ctx, w, rec, s.Name, &h, sums); err != nil {
-			return outcome{}, manifestProblem(s.Name, err)
+			return outcome{}, a.manifestProblem(s.Name, err)
 		}
 	}
 	return outcome{}, errors.Join(w.Flush(), cancelled(ctx))

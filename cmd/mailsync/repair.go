@@ -23,12 +23,16 @@ func (w *writeFlags) writes() bool { return !w.dryRun && w.plan == "" }
 // permitted refuses early what nobody has allowed: without a terminal a
 // command that writes needs --yes.
 func (a *app) permitted(w *writeFlags) error {
+	hint := "--dry-run shows the plan, --yes applies it without asking"
+	if a.command == "restore" || a.command == "replay" {
+		hint = "--dry-run shows the plan, --plan FILE keeps it, --yes applies it without asking"
+	}
 	if !w.writes() || w.yes || a.out.Interactive() {
 		return nil
 	}
 	return &ui.Problem{
 		What: "refused: this would write into a store, and there is no terminal to ask at", Code: exitNoPerm,
-		Hint: "--dry-run shows the plan, --plan FILE keeps it, --yes applies it without asking",
+		Hint: hint,
 	}
 }
 
@@ -92,7 +96,7 @@ func (a *app) begin(x *applied) (*restore.Run, error) {
 		return nil, a.runProblem(err)
 	}
 	a.summary.Run = run.ID()
-	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + ui.Command("mailsync", "undo", run.ID())
+	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + a.cmdline("undo", run.ID())
 	return run, nil
 }
 
@@ -268,6 +272,9 @@ func planSentence(f *restore.Forecast) string {
 		if f.Open > 0 {
 			return fmt.Sprintf("There is nothing to do by itself; %s to be decided.", ui.Plural(f.Open, "item"))
 		}
+		if f.Unknown > 0 {
+			return "There is nothing to do in what could be looked at."
+		}
 		return "There is nothing to do: what the sources hold is in place."
 	}
 	s := fmt.Sprintf("Plan: %s in %s: %s to put back (%s)", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"),
@@ -341,6 +348,9 @@ func (a *app) listPlan(ctx context.Context, plan *restore.Plan) error {
 		a.action(&act, few)
 	}
 	a.tellMore()
+	if !few && !a.out.Verbose() {
+		a.out.Say("-v lists every action.")
+	}
 	return cancelled(ctx)
 }
 

@@ -158,8 +158,9 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, err
 	}
 	opt.Archive, opt.Altered = ar, from.Altered == config.AlteredPresent
+	only := &matched{globs: o.mailbox}
 	if len(o.mailbox) > 0 {
-		opt.Mailbox, opt.Order = o.mailbox.Match, o.mailbox.Rank
+		opt.Mailbox, opt.Order = only.match, o.mailbox.Rank
 	}
 	target, others, err := a.replaySides(ctx, o)
 	if err != nil {
@@ -188,20 +189,21 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, a.replayProblem(err)
 	}
 	defer opt.Ledger.Close()
-	return a.account(ctx, &opt, o, target, from)
+	return a.account(ctx, &opt, o, target, from, only)
 }
 
 // account prepares the replay, shows what would be done, asks, and does it.
-func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive) (outcome, error) {
+func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive, only *matched) (outcome, error) {
 	p := new(replay.Progress)
 	opt.Progress = p
-	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
+	look := func() ui.Snapshot {
 		s := ui.Snapshot{Stage: "reading the archive", Done: p.Done.Load(), Total: p.Total.Load(), Unit: "message", Bytes: p.Bytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
 		if st := p.Stage.Load(); st != nil {
 			s.Stage = *st
 		}
 		return s
-	})
+	}
+	stop := a.out.Progress(ctx, a.poke, look)
 	defer stop()
 	run, err := replay.Prepare(ctx, *opt)
 	if err != nil {
@@ -209,6 +211,11 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		return outcome{}, a.replayProblem(err)
 	}
 	defer run.Close()
+	if err := only.nothing(a, target.store.Name); err != nil {
+		stop()
+		return outcome{}, err
+	}
+	stop()
 	a.tellSurvey(run, from)
 	a.tellWindow(run)
 	if changed := replay.MapsChanged(opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
@@ -230,6 +237,8 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		}
 		d = written
 	}
+	stop = a.out.Progress(ctx, a.poke, look)
+	defer stop()
 	rep := newReport(a, from.Name, target.store.Name)
 	var failed error
 	for ev, err := range run.Events(ctx, d) {
@@ -352,11 +361,18 @@ func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlag
 		}
 		return outcome{}, &ui.Problem{What: "plan " + o.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
 	}
-	exp := run.Expected()
+	for ev, err := range run.Events(ctx, nil) {
+		if err != nil {
+			return outcome{}, a.replayProblem(err)
+		}
+		a.event(&ev)
+	}
+	a.tellMore()
+	exp := run.Totals()
 	a.addTotals(&exp)
 	a.addActions(&restore.Counts{Planned: exp.WouldDeliver})
 	a.out.Say("The plan is in %s: %s to deliver; nothing else was written. Apply it with:", ui.Name(o.plan), ui.Plural(exp.WouldDeliver, "message"))
-	a.next("mailsync", "apply", o.plan)
+	a.next("apply", o.plan)
 	return outcome{findings: exp.WouldDeliver > 0 || !exp.Closed() || exp.NoMailbox > 0}, cancelled(ctx)
 }
 
@@ -407,7 +423,7 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 	for _, s := range rest {
 		rec, err := a.record(s)
 		if err != nil {
-			a.out.Note("%s has no record that could say what was deleted there", ui.Name(s.Name))
+			a.out.Warn("%s has no record: what its users deleted there cannot be told from what is missing (every configured store is asked)", ui.Name(s.Name))
 			continue
 		}
 		others = append(others, &side{store: s, base: rec, recorded: a.recordedStore(s, rec, o.crashAt.Time)})
@@ -453,7 +469,7 @@ func (a *app) defaultTarget(ctx context.Context, o *replayFlags) (*config.Store,
 func (a *app) resolver(ctx context.Context, target *side) (replay.Resolver, error) {
 	names, err := replay.NewNames(ctx, target.source())
 	if err != nil {
-		return nil, storeProblem(target.store.Name, err)
+		return nil, a.storeProblem(target.store.Name, err)
 	}
 	r := a.cfg.Recipients
 	m := replay.Maps{

@@ -68,8 +68,11 @@ func (r *report) table(all bool) ui.Table {
 	for i := range rows {
 		x := &rows[i]
 		closed := "closed"
-		if !x.Closed {
+		switch {
+		case x.Ambiguous+x.Failed+x.Unexplained > 0:
 			closed = "open"
+		case x.WouldDeliver > 0:
+			closed = "to deliver"
 		}
 		t = append(t, []string{
 			ui.Name(x.Mailbox), ui.Count(x.Archived), ui.Count(x.Present), ui.Count(x.Delivered), ui.Count(x.WouldDeliver),

@@ -23,6 +23,7 @@ type restoreFlags struct {
 	undecided  string
 	mergeFlags string
 	fixUIDNext bool
+	only       matched
 }
 
 func (a *app) restoreCommand() *cobra.Command {
@@ -186,8 +187,9 @@ func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *resto
 	for _, s := range others {
 		opt.Others = append(opt.Others, s.compared())
 	}
+	o.only.globs = o.mailbox
 	if len(o.mailbox) > 0 {
-		opt.Mailbox, opt.Named, opt.Order = o.mailbox.Match, o.mailbox.Match, o.mailbox.Rank
+		opt.Mailbox, opt.Named, opt.Order = o.only.match, o.mailbox.Match, o.mailbox.Rank
 	}
 	state, err := a.stateDir()
 	if err != nil {
@@ -212,6 +214,10 @@ func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFl
 		stop()
 		if err != nil {
 			return nil, a.runProblem(err)
+		}
+		if err := o.only.nothing(a, opt.Header.Store); err != nil {
+			_ = plan.Close()
+			return nil, err
 		}
 		if err := a.showPlan(ctx, plan); err != nil {
 			_ = plan.Close()
@@ -253,7 +259,7 @@ func (a *app) keepPlan(ctx context.Context, plan *restore.Plan, out outcome, w *
 		return out, &ui.Problem{What: "plan " + w.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
 	}
 	a.out.Say("The plan is in %s; nothing else was written. Apply it with:", ui.Name(w.plan))
-	a.next("mailsync", "apply", w.plan)
+	a.next("apply", w.plan)
 	return out, nil
 }
 
@@ -273,7 +279,7 @@ func (a *app) tellRestored(target string, o *outcome) {
 	}
 	if n["done"] > 0 {
 		a.out.Say("To take it back, or to see that it is whole:")
-		a.next("mailsync", "undo", a.summary.Run)
+		a.next("undo", a.summary.Run)
 	}
-	a.next("mailsync", "verify", target)
+	a.next("verify", target)
 }

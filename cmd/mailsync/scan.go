@@ -125,9 +125,8 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 		},
 		Vanished: func(f manifest.Finding) { a.vanished(&f) },
 	}
-	if len(o.mailbox) > 0 {
-		opt.Mailbox = o.mailbox.Match
-	}
+	only := &matched{globs: o.mailbox}
+	opt.Mailbox = only.filter()
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
 		snap := ui.Snapshot{Stage: "scanning", Done: p.Messages.Load(), Total: p.TotalMessages.Load(), Unit: "message", Bytes: p.ReadBytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
 		switch {
@@ -145,12 +144,18 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	whole := err == nil && r.Complete()
 	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	if err != nil {
-		return outcome{}, storeProblem(s.Name, err)
+		return outcome{}, a.storeProblem(s.Name, err)
 	}
 	if r.Refused != nil {
-		return outcome{partial: true}, storeProblem(s.Name, r.Refused)
+		return outcome{partial: true}, a.storeProblem(s.Name, r.Refused)
 	}
 	a.tellMore()
+	if err := only.nothing(a, s.Name); err != nil {
+		return outcome{}, err
+	}
+	if r.Mailboxes == 0 && r.Complete() {
+		return outcome{partial: true}, a.emptyStore(s)
+	}
 	a.tellScanned(s, &r)
 	if err := a.copyRecord(ctx, s, repo); err != nil {
 		return outcome{}, err
@@ -211,7 +216,7 @@ func (a *app) copyRecord(ctx context.Context, s *config.Store, repo *manifest.Re
 	}
 	rec, err := repo.Store(key(s))
 	if err != nil {
-		return manifestProblem(s.Name, err)
+		return a.manifestProblem(s.Name, err)
 	}
 	for _, dir := range a.cfg.StateCopies {
 		if config.IsRemote(dir) {

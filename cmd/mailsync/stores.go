@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"mailsync/cmd/mailsync/config"
@@ -92,7 +94,11 @@ func (a *app) record(s *config.Store) (*manifest.Store, error) {
 	}
 	best, err := repo.Store(key(s))
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
-		return nil, &ui.Problem{What: "record of " + s.Name, Why: err, Hint: ui.Command("mailsync", "manifest", "check", s.Name) + " says which part is broken"}
+		p := &ui.Problem{What: "record of " + s.Name, Why: err, Hint: a.cmdline("manifest", "check", s.Name) + " says which part is broken"}
+		if errors.Is(err, fs.ErrPermission) {
+			p.Hint = "run mailsync as the user that owns the state directory, or name another one with --state"
+		}
+		return nil, p
 	}
 	for _, dir := range a.cfg.StateCopies {
 		if config.IsRemote(dir) {
@@ -115,7 +121,7 @@ func (a *app) record(s *config.Store) (*manifest.Store, error) {
 	if best == nil {
 		return nil, &ui.Problem{
 			What: "record of " + s.Name, Why: manifest.ErrNoRecord, Code: exitNoInput,
-			Hint: "make one with: " + ui.Command("mailsync", "scan", s.Name),
+			Hint: "make one with: " + a.cmdline("scan", s.Name),
 		}
 	}
 	return best, nil
@@ -127,6 +133,40 @@ func scanned(r manifest.StoreRecord) time.Time {
 		return r.Complete.Began
 	}
 	return r.Open.Began
+}
+
+// matched wraps the patterns of --mailbox and remembers whether any mailbox
+// matched: a misspelt pattern must not end as a clean bill of health.
+type matched struct {
+	globs config.Globs
+	any   atomic.Bool
+}
+
+func (m *matched) match(name string) bool {
+	ok := m.globs.Match(name)
+	if ok {
+		m.any.Store(true)
+	}
+	return ok
+}
+
+// filter is the function for a room: nil where no pattern was given.
+func (m *matched) filter() func(string) bool {
+	if len(m.globs) == 0 {
+		return nil
+	}
+	return m.match
+}
+
+// nothing is the error of patterns that matched no mailbox.
+func (m *matched) nothing(a *app, store string) error {
+	if len(m.globs) == 0 || m.any.Load() {
+		return nil
+	}
+	return &ui.Problem{
+		What: "no mailbox matches " + m.globs.String(), Code: exitNoInput,
+		Hint: a.cmdline("manifest", "ls", store) + " lists the mailboxes that are recorded",
+	}
 }
 
 // ended tells whether err only says that the run was ended from outside: by a

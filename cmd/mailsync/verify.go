@@ -92,9 +92,13 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	if err != nil {
 		return outcome{}, err
 	}
+	if !o.crashAt.IsZero() {
+		a.crashAt = o.crashAt.UTC().Format(time.RFC3339)
+	}
 	a.baseline(sd)
+	only := &matched{globs: o.mailbox}
 	v := verify.New(sd.scanner, verify.Options{
-		Mailbox: o.mailbox.Match, Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
+		Mailbox: only.filter(), Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
 		Record: sd.base, PlaceDir: filepath.Join(state, "places"),
 	})
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
@@ -109,7 +113,7 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 		switch {
 		case err != nil:
 			a.saveDoubts(doubt, none)
-			return outcome{}, storeProblem(s.Name, err)
+			return outcome{}, a.storeProblem(s.Name, err)
 		case ev.Finding != nil:
 			doubt.note(ev.Finding)
 			a.finding(ev.Finding)
@@ -130,6 +134,12 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	whole := r.Complete && !o.quick && !r.Ended && !r.Refused && len(r.Partial) == 0
 	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	a.addCounts(&r.Counts)
+	if err := only.nothing(a, s.Name); err != nil {
+		return outcome{}, err
+	}
+	if r.Mailboxes == 0 && !r.Refused && len(r.Partial) == 0 {
+		return outcome{partial: true}, a.emptyStore(s)
+	}
 	a.tellVerified(sd, &r)
 	return outcome{
 		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
@@ -156,6 +166,15 @@ func (a *app) vanished(f *manifest.Finding) {
 	l.Type = "vanished"
 	a.out.Record(l)
 	a.out.Detail("%s %s", a.out.Style.Dim(pad("vanished", 10)), where(f.Mailbox, f.Folder, f.File))
+}
+
+// emptyStore is what a store without a single mailbox comes to: more likely a
+// wrong directory, or one that is not mounted, than a store of nobody.
+func (a *app) emptyStore(s *config.Store) error {
+	return &ui.Problem{
+		What: "store " + s.Name + ": no mailbox was found below " + s.Path, Code: exitPartial,
+		Hint: "is it mounted, and is it the right directory? A mailbox is a directory with cur and new in it",
+	}
 }
 
 // addCounts adds the counts of one store to the summary.
@@ -200,7 +219,7 @@ func (a *app) tellVerified(sd *side, r *verify.Result) {
 		a.out.Say("No damage in what could be looked at; the rest is not known.")
 	case sd.base == nil:
 		a.out.Say("Nothing contradicts itself. Change and loss can be told once there is a record:")
-		a.next("mailsync", "scan", sd.store.Name)
+		a.next("scan", sd.store.Name)
 	default:
 		a.out.Say("%s", a.out.Style.Green("Every message is what it was when it was recorded; none is damaged or missing."))
 	}
@@ -250,28 +269,44 @@ func (a *app) nextAfterDamage(s *config.Store) {
 	if config.IsPath(s.Name) || len(others) == 0 {
 		others = []string{"REPLICA"}
 	}
-	a.next(append([]string{"mailsync", "diff", s.Name}, others...)...)
-	restore := []string{"mailsync", "restore", s.Name}
+	a.next(append([]string{"diff", s.Name}, others...)...)
+	restore := []string{"restore", s.Name}
+	if a.crashAt != "" {
+		restore = append(restore, "--crash-at", a.crashAt)
+	}
 	for _, o := range others {
 		restore = append(restore, "--from", o)
 	}
 	a.next(restore...)
 }
 
+// cmdline writes a command that comes next, with the configuration and state of
+// this one: pasted, it must mean the same store.
+func (a *app) cmdline(args ...string) string {
+	all := []string{"mailsync"}
+	if a.flags.config != "" {
+		all = append(all, "--config", a.flags.config)
+	}
+	if a.flags.state != "" {
+		all = append(all, "--state", a.flags.state)
+	}
+	return ui.Command(append(all, args...)...)
+}
+
 // next prints a command that comes next, ready to be pasted.
 func (a *app) next(args ...string) {
-	a.out.Say("  %s", a.out.Style.Cyan(ui.Command(args...)))
+	a.out.Say("  %s", a.out.Style.Cyan(a.cmdline(args...)))
 }
 
 // storeProblem adds what to do to an error that ended the look at a store.
-func storeProblem(name string, err error) error {
+func (a *app) storeProblem(name string, err error) error {
 	p := &ui.Problem{What: "store " + name, Why: err}
 	switch {
 	case ended(err):
 		return err
 	case errors.Is(err, scan.ErrOtherFilesystem), errors.Is(err, manifest.ErrOther):
 		p.Code = exitPartial
-		p.Hint = "is the right volume mounted? If it was replaced on purpose: " + ui.Command("mailsync", "scan", "--adopt", name)
+		p.Hint = "is the right volume mounted? If it was replaced on purpose: " + a.cmdline("scan", "--adopt", name)
 	case errors.Is(err, scan.ErrHalfGone):
 		p.Code = exitPartial
 		p.Hint = "is everything mounted? The record is kept as it was"

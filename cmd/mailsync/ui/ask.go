@@ -26,11 +26,17 @@ func (o *Out) Ask(ctx context.Context, question string) (string, error) {
 	o.mu.Lock()
 	o.bar.clear(o.opt.Stderr)
 	_, _ = fmt.Fprint(o.opt.Stderr, question+" ")
+	o.asking = true
 	if o.answers == nil {
 		o.answers = bufio.NewReader(o.opt.Stdin)
 	}
 	from := o.answers
 	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		o.asking = false
+		o.mu.Unlock()
+	}()
 	type answer struct {
 		text string
 		err  error

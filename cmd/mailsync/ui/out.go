@@ -19,6 +19,9 @@ type Options struct {
 	// What is a terminal; the caller asks the kernel.
 	StdinTTY, StdoutTTY, StderrTTY bool
 
+	// Width is the width of the terminal on standard error; 0 = not known.
+	Width int
+
 	JSON, Quiet, Verbose bool
 	Color, Progress      When
 	NoColor              bool // $NO_COLOR is set, or $TERM is "dumb"
@@ -39,6 +42,7 @@ type Out struct {
 	enc     *json.Encoder
 	failed  error
 	answers *bufio.Reader // of standard input, once somebody was asked
+	asking  bool          // a question stands: nothing is drawn over it
 	bar     bar           // drawn on standard error; cleared before anything else is printed
 }
 

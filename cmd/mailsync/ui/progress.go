@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rivo/uniseg"
 	"github.com/schollz/progressbar/v3"
 )
 
@@ -69,7 +70,12 @@ type bar struct {
 	began time.Time
 }
 
-func (b *bar) draw(w io.Writer, s Snapshot) {
+// draw draws one frame, at most width columns wide (0 = 80): a line that wraps
+// could not be wiped.
+func (b *bar) draw(w io.Writer, s Snapshot, width int) {
+	if width <= 0 {
+		width = 80
+	}
 	if b.began.IsZero() {
 		b.began = time.Now()
 	}
@@ -82,7 +88,7 @@ func (b *bar) draw(w io.Writer, s Snapshot) {
 		b.total = total
 		b.p = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(&b.frame),
-			progressbar.OptionSetWidth(24),
+			progressbar.OptionSetWidth(12),
 			progressbar.OptionShowCount(),
 			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionSetElapsedTime(true),
@@ -104,6 +110,17 @@ func (b *bar) draw(w io.Writer, s Snapshot) {
 	}
 	if s.Throttle != "" {
 		text += " (" + Escape(s.Throttle) + ")"
+	}
+	// Bar, percentage, counts and times take what is left of the line.
+	rest := 12 + 14 + 2*len(Count(max(s.Done, s.Total))) + 16
+	if room := max(width-rest-1, 8); uniseg.StringWidth(text) > room {
+		text = Escape(s.Stage)
+		if s.Bytes > 0 && uniseg.StringWidth(text)+len(Bytes(s.Bytes))+1 <= room {
+			text += " " + Bytes(s.Bytes)
+		}
+		if uniseg.StringWidth(text) > room {
+			text = text[:min(len(text), room)]
+		}
 	}
 	b.p.Describe(text)
 	b.frame.Reset() // Describe draws, too; one frame a tick is enough
@@ -160,7 +177,9 @@ func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Sn
 				case drawBar:
 					s := look()
 					o.mu.Lock()
-					o.bar.draw(o.opt.Stderr, s)
+					if !o.asking {
+						o.bar.draw(o.opt.Stderr, s, o.opt.Width)
+					}
 					o.mu.Unlock()
 				case lines:
 					o.stderr(look().Plain(time.Since(began)))

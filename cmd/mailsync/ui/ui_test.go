@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rivo/uniseg"
 
 	"mailsync/compare"
 	"mailsync/manifest"
@@ -235,7 +236,7 @@ func (w lineWriter) Write(p []byte) (int, error) {
 // A drawn bar is wiped before a line is printed, so that the line stands alone.
 func TestBarGivesWay(t *testing.T) {
 	o, stdout, stderr := out(Options{StderrTTY: true})
-	o.bar.draw(o.opt.Stderr, Snapshot{Stage: "reading", Done: 1, Total: 10, Unit: "message"})
+	o.bar.draw(o.opt.Stderr, Snapshot{Stage: "reading", Done: 1, Total: 10, Unit: "message"}, 80)
 	if !strings.Contains(stderr.String(), "reading") {
 		t.Fatalf("nothing drawn: %q", stderr)
 	}
@@ -244,6 +245,27 @@ func TestBarGivesWay(t *testing.T) {
 		t.Errorf("stdout %q, stderr %q", stdout, stderr)
 	}
 	// An unknown total, and a total of zero, draw too.
-	o.bar.draw(o.opt.Stderr, Snapshot{Stage: "listing"})
+	o.bar.draw(o.opt.Stderr, Snapshot{Stage: "listing"}, 80)
 	o.bar.clear(o.opt.Stderr)
+}
+
+// However long the words and numbers are, a frame fits a line: one that wraps
+// could not be wiped.
+func TestBarFits(t *testing.T) {
+	for _, width := range []int{60, 80, 120} {
+		o, _, stderr := out(Options{StderrTTY: true})
+		s := Snapshot{
+			Stage: "looking at mailboxes", Done: 123_456_789, Total: 987_654_321, Unit: "message",
+			Bytes: 653_000_000_000, Found: 12345, FoundAs: "finding", Throttle: "the device is far slower than its peers",
+		}
+		for range 3 {
+			s.Done++
+			o.bar.draw(o.opt.Stderr, s, width)
+		}
+		for frame := range strings.SplitSeq(stderr.String(), "\r") {
+			if n := uniseg.StringWidth(frame); n > width {
+				t.Errorf("width %d: a frame of %d columns: %q", width, n, frame)
+			}
+		}
+	}
 }
