@@ -85,7 +85,7 @@ func TestDeliver(t *testing.T) {
 		}
 	}
 	w.must(r.End(nil))
-	if d, err := (place.NewDisks(place.NewOps(nil))).Of(r.open.store); err == nil && d.Batches && syncs > 4 {
+	if d, err := place.NewDisks(place.NewOps(nil)).Of(r.open.store); err == nil && d.Batches && syncs > 4 {
 		t.Errorf("%d syncfs for two rounds of %d mailboxes", syncs, boxes)
 	}
 	files, _ := filepath.Glob(w.path("primary", "*", "new", "*"))

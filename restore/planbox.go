@@ -45,10 +45,29 @@ type folderPlan struct {
 	dir    string
 	err    error            // the layout cannot hold it
 	there  *manifest.Folder // in the target; nil = not there
-	body   extent           // messages
+	body   []bodyRef        // messages
 	adds   int64
 	lines  map[int][]UIDLine // by source side: UIDs of what is added
 	adding map[string]int64  // base names that are added, with their sizes
+}
+
+// bodyRef is one action on a message, in the spool.
+type bodyRef struct {
+	file string
+	at   extent
+}
+
+// fileOf is the file that an action is about, as it is told: where it will be,
+// else where it is.
+func fileOf(a *Action) string {
+	g := &a.Post
+	if len(g.Name) == 0 {
+		g = &a.Pre
+	}
+	if len(g.Name) == 0 {
+		return ""
+	}
+	return g.Sub.String() + "/" + string(g.Name)
 }
 
 // plan goes through one mailbox.
@@ -285,7 +304,6 @@ func (b *planBoxer) begin(ctx context.Context, name string) error {
 			}
 		}
 	}
-	f.body.from = b.p.spool.size
 	b.folder = f
 	return nil
 }
@@ -297,7 +315,28 @@ func (b *planBoxer) emit(a *Action) error {
 		a.State = Planned
 	}
 	b.box.action(a)
-	return b.p.spool.add(&planRecord{action: a})
+	from := b.p.spool.size
+	if err := b.p.spool.add(&planRecord{action: a}); err != nil {
+		return err
+	}
+	if f := b.folder; f != nil {
+		f.body = append(f.body, bodyRef{fileOf(a), extent{from, b.p.spool.size}})
+	}
+	return nil
+}
+
+// sorted returns the extents of a folder's messages, by file.
+func (f *folderPlan) sorted() []extent {
+	slices.SortStableFunc(f.body, func(x, y bodyRef) int { return strings.Compare(x.file, y.file) })
+	var out []extent
+	for _, r := range f.body {
+		if n := len(out); n > 0 && out[n-1].to == r.at.from {
+			out[n-1].to = r.at.to
+		} else {
+			out = append(out, r.at)
+		}
+	}
+	return out
 }
 
 // endFolder writes what precedes the folder's messages.
@@ -307,7 +346,7 @@ func (b *planBoxer) endFolder(ctx context.Context) error {
 	if f == nil {
 		return nil
 	}
-	f.body.to = b.p.spool.size
+	body := f.sorted()
 	head := extent{from: b.p.spool.size}
 	dir := f.there == nil && f.err == nil && (f.adds > 0 || b.emptyFolder(f))
 	if dir && f.name != "INBOX" {
@@ -334,8 +373,8 @@ func (b *planBoxer) endFolder(ctx context.Context) error {
 		}
 	}
 	head.to = b.p.spool.size
-	b.parts = append(b.parts, head, f.body)
-	if head.from < head.to || f.body.from < f.body.to {
+	b.parts = append(append(b.parts, head), body...)
+	if head.from < head.to || len(body) > 0 {
 		b.stamp(f)
 	}
 	if dir && f.name == "INBOX" {
@@ -375,7 +414,7 @@ func (b *planBoxer) emptyFolder(f *folderPlan) bool {
 
 // kept tells whether a folder is wanted although it stays empty: not where
 // all that it held at the source was deleted with it.
-func (b *planBoxer) kept(f *folderPlan, _ int) bool { return f.body.from == f.body.to }
+func (b *planBoxer) kept(f *folderPlan, _ int) bool { return len(f.body) == 0 }
 
 // subscribe tells whether the folder is added to the subscriptions.
 func (b *planBoxer) subscribe(f *folderPlan, made bool) bool {

@@ -248,7 +248,8 @@ func (s *stager) victim(t *item, f *folder, judge func(manifest.Digest) bool) (b
 		t.end(Refused, "the message is not there any more")
 		return false, nil
 	}
-	if a.From == fromQuarantine && x.st.Ino != a.Pre.Inode {
+	if a.Op == Replace && x.st.Ino != a.Pre.Inode {
+		// repaired before: by an earlier run of the same plan, or by hand
 		if d, _, err := f.digest(&x, algOf(a.Post.Digest)); err == nil && d == a.Post.Digest {
 			t.end(Already, "")
 			return false, nil
