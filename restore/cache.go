@@ -1,9 +1,6 @@
 package restore
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -61,13 +58,6 @@ func (c *cache) put(m *mbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.b[m.name] = &mboxRef{mbox: m, refs: 1}
-}
-
-// known tells whether a mailbox is open.
-func (c *cache) known(mailbox string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.b[mailbox] != nil
 }
 
 func (c *cache) releaseBox(m *mbox) {
@@ -157,23 +147,4 @@ func (c *cache) close() {
 		}
 	}
 	c.idle = nil
-}
-
-// forget closes the idle folders of a mailbox, whose place may change.
-func (c *cache) forget(mailbox string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for key, f := range c.m {
-		if key.mailbox == mailbox && f.refs <= 0 {
-			c.drop(f)
-		}
-	}
-}
-
-// missing says in words for a person why a folder cannot be opened.
-func missing(err error) (State, string) {
-	if errors.Is(err, fs.ErrNotExist) {
-		return Refused, "the folder is not there any more"
-	}
-	return Failed, fmt.Sprintf("the folder cannot be opened: %v", err)
 }

@@ -28,7 +28,6 @@ type folderKey struct{ mailbox, dir string }
 // folder is a folder of the target that is open for writing.
 type folder struct {
 	key             folderKey
-	name            string
 	box             *mbox
 	self            *beneath.Dir
 	tmp, cur, fresh *beneath.Dir // fresh is new/

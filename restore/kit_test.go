@@ -167,7 +167,7 @@ func (w *world) side(store string) (compare.Side, func()) {
 			w.must(err)
 		}
 	}
-	opt := scan.Options{}
+	opt := scan.Options{Stat: true}
 	if rec != nil {
 		opt.Record = rec
 	}

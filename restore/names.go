@@ -17,7 +17,7 @@ func safeRelative(path string) bool {
 // made in a directory: one component, not hidden, no line break (servers ignore
 // such names and forge log lines of them).
 func safeName(name string) bool {
-	return name != "" && name[0] != '.' && len(name) <= 255 && strings.IndexAny(name, "/\x00\r\n") < 0
+	return name != "" && name[0] != '.' && len(name) <= 255 && !strings.ContainsAny(name, "/\x00\r\n")
 }
 
 // splitDir cuts the last component off a relative path.

@@ -33,10 +33,8 @@ func (n *newDir) drop(r *Run) {
 	_ = n.parent.Close()
 }
 
-// dirTemp begins the temporary names of new folders: servers take no name with
-// two leading dots for a folder.
-const dirTemp = "..mailsync."
-
+// dirTemp returns the temporary name of a new folder: servers take no name with
+// two leading dots for one.
 func (r *Run) dirTemp() string { return ".." + r.temp() }
 
 func (s *stager) prepareMkdir(t *item) error {
@@ -305,7 +303,7 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 }
 
 func safeDirName(name string) bool {
-	return name != "" && name != "." && name != ".." && len(name) <= 255 && strings.IndexAny(name, "/\x00\r\n") < 0
+	return name != "" && name != "." && name != ".." && len(name) <= 255 && !strings.ContainsAny(name, "/\x00\r\n")
 }
 
 // newFolder opens a folder that was just made and is empty.

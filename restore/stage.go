@@ -58,7 +58,6 @@ type batch struct {
 	folders map[folderKey]bool
 	count   int
 	bytes   int64
-	probed  bool
 }
 
 // stager turns actions into batches whose temporary files are written.
