@@ -25,7 +25,7 @@ func loadTime() time.Duration {
 			return d
 		}
 	}
-	return 15 * time.Second
+	return 12 * time.Second
 }
 
 // load is what users and the world do to a store all the time.

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,9 @@ import (
 	"mailsync/cmd/internal/drive"
 	"mailsync/cmd/internal/sample"
 )
+
+// long asks for every fault, not half of them.
+var long = flag.Bool("long", false, "the long run")
 
 // lab is a store with a loss and damage, its replica, and the gateway's archive.
 type lab struct {
@@ -181,7 +185,7 @@ func (l *lab) faults(calls map[string]bool) []fault {
 			out = append(out, fault{c, "error=EIO", when, nil}, fault{c, "error=ENOSPC", when, nil}, fault{c, "signal=KILL", when, nil})
 		}
 	}
-	if testing.Short() {
+	if !*long {
 		out = slices.DeleteFunc(out, func(f fault) bool { return f.when > 1 || f.what == "error=EACCES" })
 	}
 	return out

@@ -4,6 +4,7 @@ package hostile
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,6 +27,17 @@ type ground struct {
 	bin     drive.Bin
 	secret  []byte // the bytes of outside/secret
 	outside map[string]string
+}
+
+// long asks for the long run: all sizes as they were meant, more harms.
+var long = flag.Bool("long", false, "the long run")
+
+// size is a number of the long run, or a smaller one.
+func size(full, usual int) int {
+	if *long {
+		return full
+	}
+	return usual
 }
 
 const mark = "SECRET-7f3a91c4"

@@ -62,10 +62,7 @@ func TestRecordHarmed(t *testing.T) {
 	if len(list) < 4 {
 		t.Fatalf("the record has only %d files", len(list))
 	}
-	n := 6
-	if testing.Short() {
-		n = 2
-	}
+	n := size(6, 2)
 	tried, noticed := 0, 0
 	for _, path := range list {
 		rel, _ := filepath.Rel(g.path("state"), path)
@@ -114,10 +111,7 @@ func TestPlanHarmed(t *testing.T) {
 	good, err := os.ReadFile(plan)
 	must(t, err)
 	before := g.look("store")
-	n := 60
-	if testing.Short() {
-		n = 10
-	}
+	n := size(60, 12)
 	for how, p := range harms(good, n) {
 		if bytes.Equal(p, good) {
 			continue
@@ -163,10 +157,7 @@ func TestJournalHarmed(t *testing.T) {
 	if len(journals) == 0 {
 		t.Fatal("the run left nothing in the state directory")
 	}
-	n := 12
-	if testing.Short() {
-		n = 3
-	}
+	n := size(12, 4)
 	mine := map[string]bool{}
 	for _, m := range lost {
 		mine[m.Path(g.store())] = true
@@ -221,10 +212,7 @@ func TestConfigHarmed(t *testing.T) {
 	good := []byte(fmt.Sprintf("state = %q\n\n[stores.primary]\npath = %q\nlayout = %q\nrole = \"primary\"\n\n[archives.gw]\npath = %q\n\n[recipients]\ndelimiter = \"+\"\n", g.path("state"), g.store(), sample.Layout, g.path("x")))
 	path := g.path("c.toml")
 	g.bin.Config, g.bin.State = path, ""
-	step := 3
-	if testing.Short() {
-		step = 31
-	}
+	step := size(3, 23)
 	for i := 0; i < len(good); i += step {
 		for _, p := range [][]byte{good[:i], flip(good, i, 0x20), flip(good, i, 0x80)} {
 			must(t, os.WriteFile(path, p, 0o644))

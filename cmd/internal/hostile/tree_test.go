@@ -175,13 +175,14 @@ var plants = []plant{
 		}
 		return os.MkdirAll(filepath.Join(dir, "cur"), 0o700)
 	}},
-	{name: "sparse file of a terabyte", put: func(g *ground) error {
-		f, err := os.Create(filepath.Join(g.inbox("cur"), "1700000001.M1P1.sparse,S=1099511627776:2,S"))
+	{name: "sparse file", put: func(g *ground) error {
+		n := int64(size(16, 1)) << 30
+		f, err := os.Create(filepath.Join(g.inbox("cur"), fmt.Sprintf("1700000001.M1P1.sparse,S=%d:2,S", n)))
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		return f.Truncate(1 << 40)
+		return f.Truncate(n)
 	}},
 	{name: "unreadable file and directory", put: func(g *ground) error {
 		if err := os.Chmod(g.e.Boxes[0].Folders[0].Messages[0].Path(g.store()), 0); err != nil {
@@ -198,22 +199,22 @@ var plants = []plant{
 		}
 		return nil
 	}},
-	{name: "uidlist of a million lines", put: func(g *ground) error {
+	{name: "uidlist of many lines", put: func(g *ground) error {
 		var b strings.Builder
 		b.WriteString("3 V1700000000 N1 G0123456789abcdef0123456789abcdef\n")
-		for i := range 1000000 {
+		for i := range size(1000000, 200000) {
 			fmt.Fprintf(&b, "%d :%d.nobody\n", i+1, i)
 		}
 		return os.WriteFile(g.inbox("dovecot-uidlist"), []byte(b.String()), 0o600)
 	}},
-	{name: "uidlist of one line of 100 MB", put: func(g *ground) error {
-		return os.WriteFile(g.inbox("dovecot-uidlist"), append([]byte("3 V1 N1 G"), make([]byte, 100<<20)...), 0o600)
+	{name: "uidlist of one long line", put: func(g *ground) error {
+		return os.WriteFile(g.inbox("dovecot-uidlist"), append([]byte("3 V1 N1 G"), make([]byte, size(100, 20)<<20)...), 0o600)
 	}},
-	{name: "keywords and quota of 50 MB", put: func(g *ground) error {
-		if err := os.WriteFile(g.inbox("dovecot-keywords"), []byte(strings.Repeat("0 a\n", 12<<20)), 0o600); err != nil {
+	{name: "huge keywords and quota", put: func(g *ground) error {
+		if err := os.WriteFile(g.inbox("dovecot-keywords"), []byte(strings.Repeat("0 a\n", size(12, 3)<<20)), 0o600); err != nil {
 			return err
 		}
-		return os.WriteFile(g.inbox("maildirsize"), []byte(strings.Repeat("99999999999999999999 1\n", 2<<20)), 0o600)
+		return os.WriteFile(g.inbox("maildirsize"), []byte(strings.Repeat("99999999999999999999 1\n", size(2, 1)<<20)), 0o600)
 	}},
 	{name: "index log of garbage", put: func(g *ground) error {
 		p := make([]byte, 1<<20)
@@ -223,19 +224,19 @@ var plants = []plant{
 		copy(p, []byte{1, 3, 24, 0, 1, 0, 0, 0, 1, 0, 0, 0})
 		return os.WriteFile(g.inbox("dovecot.index.log"), p, 0o600)
 	}},
-	{name: "header of 100 MB", put: func(g *ground) error {
-		p := []byte("Subject: x\nX-Long: " + strings.Repeat("y", 100<<20) + "\n\nbody\n")
+	{name: "huge header", put: func(g *ground) error {
+		p := []byte("Subject: x\nX-Long: " + strings.Repeat("y", size(100, 20)<<20) + "\n\nbody\n")
 		return os.WriteFile(filepath.Join(g.inbox("cur"), fmt.Sprintf("1700000001.M1P1.long,S=%d:2,S", len(p))), p, 0o600)
 	}},
-	{name: "ten million header fields", put: func(g *ground) error {
-		p := []byte(strings.Repeat("a:b\n", 10<<20) + "\nbody\n")
+	{name: "millions of header fields", put: func(g *ground) error {
+		p := []byte(strings.Repeat("a:b\n", size(10, 2)<<20) + "\nbody\n")
 		return os.WriteFile(filepath.Join(g.inbox("cur"), fmt.Sprintf("1700000001.M1P1.many,S=%d:2,S", len(p))), p, 0o600)
 	}},
 	{name: "gzip bomb", put: func(g *ground) error {
-		return os.WriteFile(filepath.Join(g.inbox("cur"), "1700000001.M1P1.bomb,S=100:2,S"), gzipBomb(1<<30), 0o600)
+		return os.WriteFile(filepath.Join(g.inbox("cur"), "1700000001.M1P1.bomb,S=100:2,S"), gzipBomb(int64(size(1024, 256))<<20), 0o600)
 	}},
-	{name: "20,000 files in new", put: func(g *ground) error {
-		for i := range 20000 {
+	{name: "thousands of files in new", put: func(g *ground) error {
+		for i := range size(100000, 5000) {
 			if err := os.WriteFile(filepath.Join(g.inbox("new"), fmt.Sprintf("1700000001.M%dP1.many", i)), []byte("Subject: x\n\ny\n"), 0o600); err != nil {
 				return err
 			}
