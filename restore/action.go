@@ -49,6 +49,7 @@ const (
 	WhyUnseen    Why = "cannot_look"     // a side could not be looked at: the run is partial
 	WhyLayout    Why = "layout"          // the target's layout cannot hold it: open
 	WhyFlags     Why = "flags_differ"    // no record shows which side has changed them: reported
+	WhyVersion   Why = "other_version"   // the target has the same message with other bytes (transport headers …): settled
 	WhyGone      Why = "gone"            // undo: what the run did is not there any more: settled
 )
 
@@ -113,7 +114,7 @@ func (a *Action) Open() bool {
 		return false
 	}
 	switch a.Why {
-	case WhyDeleted, WhyUnknown, WhyFlags, WhyGone:
+	case WhyDeleted, WhyUnknown, WhyFlags, WhyVersion, WhyGone:
 		return false
 	}
 	return true

@@ -171,7 +171,7 @@ func (d *decoder) ground(g *Ground) {
 var (
 	opCodes    = []Op{"", Add, Replace, Flags, Keywords, Date, Mkdir, Subscribe, UID, Quarantine, Remove}
 	stateCodes = []State{"", Planned, Done, Already, Skipped, Refused, Failed}
-	whyCodes   = []Why{"", WhyDeleted, WhyUndecided, WhyConflict, WhyNoCopy, WhyUnknown, WhyUnseen, WhyLayout, WhyGone, WhyFlags}
+	whyCodes   = []Why{"", WhyDeleted, WhyUndecided, WhyConflict, WhyNoCopy, WhyUnknown, WhyUnseen, WhyLayout, WhyGone, WhyFlags, WhyVersion}
 )
 
 func code[T comparable](table []T, v T) byte {

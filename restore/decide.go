@@ -170,6 +170,9 @@ func (b *planBoxer) present(g *compare.Group, t *compare.Copy) error {
 		a := b.on(Replace, e)
 		a.From, a.FromName, a.FromSub = b.p.infos[side].Name, []byte(src.Name), src.Sub
 		a.Post.Digest, a.Post.Size = src.Digest, src.Size
+		if g.How == compare.ByIdentity {
+			return b.skip(a, WhyVersion, "the same message in another version; the target's stays: "+g.Reason)
+		}
 		return b.skip(a, WhyConflict, "contents differ and nothing proves which is right: the target's copy stays")
 	}
 	return b.merge(g, t, false)

@@ -249,8 +249,8 @@ func faultCase(t testing.TB, f *fault) (hit bool) {
 // command again completes.
 func TestEveryCallFails(t *testing.T) {
 	step := int64(1)
-	if testing.Short() {
-		step = 17
+	if !exhaustive() {
+		step = 23
 	}
 	injected := 0
 	for _, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EINTR} {
@@ -271,7 +271,7 @@ func TestEveryCallFails(t *testing.T) {
 		}
 	}
 	t.Logf("%d faults", injected)
-	if injected < 50 {
+	if injected < 40 {
 		t.Fatalf("only %d faults were injected: the test is broken", injected)
 	}
 }

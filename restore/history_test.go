@@ -80,9 +80,9 @@ func numberOf(file string) int {
 // and a second plan is empty.
 func TestHistories(t *testing.T) {
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		checks := "40"
-		if testing.Short() {
-			checks = "8"
+		checks := "8"
+		if exhaustive() {
+			checks = "100"
 		}
 		_ = flag.Set("rapid.checks", checks)
 		defer func() { _ = flag.Set("rapid.checks", f.DefValue) }()

@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// exhaustive tells whether every call has its turn, which takes minutes:
+// MAILSYNC_TEST_EXHAUSTIVE=1. Otherwise every twentieth or so has.
+func exhaustive() bool { return os.Getenv("MAILSYNC_TEST_EXHAUSTIVE") != "" }
+
 // dying is a tb for a process without a test.
 type dying struct{}
 
@@ -72,9 +76,9 @@ func murder(t *testing.T, dir string, n int64) (killed bool) {
 // halves or twice; the same command again reaches the right state, and undo of
 // both runs takes everything back.
 func TestKilledAtEveryCall(t *testing.T) {
-	step := int64(3)
-	if testing.Short() {
-		step = 23
+	step := int64(1)
+	if !exhaustive() {
+		step = 29
 	}
 	kills := 0
 	for n := int64(1); ; n += step {

@@ -93,7 +93,7 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 	content := fmt.Appendf(nil, "%d:%s", l.PID, l.Host)
 	pause := 5 * time.Millisecond
 	for begin := l.Now(); ; {
-		id, err := l.write(dir, name, content)
+		id, err := l.create(dir, name, content)
 		if err == nil {
 			return &Lock{l: l, dir: dir, name: name, id: id, Since: l.Now()}, nil
 		}
@@ -125,16 +125,30 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 	}
 }
 
-// write creates a lock file.
+// create makes the lock file in one step, content and all: a process that dies
+// on the way leaves no lock that nobody can judge. It fails with EEXIST where
+// the lock is held.
+func (l *Locker) create(dir *beneath.Dir, name string, content []byte) (lockID, error) {
+	temp := l.Temp()
+	id, err := l.write(dir, temp, content)
+	if err != nil {
+		return id, err
+	}
+	err = l.Ops.Link(dir.Fd(), temp, dir.Fd(), name)
+	var st unix.Stat_t
+	if err != nil && !errors.Is(err, unix.EEXIST) && l.Ops.StatAt(dir.Fd(), name, &st) == nil && lockIDOf(&st) == id {
+		_ = l.Ops.Unlink(dir.Fd(), name) // the call took effect although it was denied
+	}
+	_ = l.Ops.Unlink(dir.Fd(), temp)
+	return id, err
+}
+
+// write makes a file with the content of a lock, under a name that is ours alone.
 func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (lockID, error) {
 	var st unix.Stat_t
 	fd, err := l.Ops.Create(dir.Fd(), name, 0o600)
 	if err != nil {
-		// A call that took effect although it was denied leaves an empty file
-		// of root's, which no server makes.
-		if !errors.Is(err, unix.EEXIST) && os.Geteuid() == 0 && l.Ops.StatAt(dir.Fd(), name, &st) == nil && st.Size == 0 && st.Uid == 0 {
-			_ = l.Ops.Unlink(dir.Fd(), name)
-		}
+		_ = l.Ops.Unlink(dir.Fd(), name)
 		return lockID{}, err
 	}
 	err = l.Ops.Write(fd, name, content)
