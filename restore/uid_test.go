@@ -1,0 +1,120 @@
+package restore
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// uidStore makes a store whose INBOX has a UID list of n messages, and a backup.
+func uidStore(w *world, n int) (list string) {
+	p := w.maildir("primary", "a", "")
+	list = "3 V1700000000 N" + itoa(n+1) + " G0895920c9cae026bc154000083ecc375\n"
+	for i := range n {
+		w.put("primary", "a", "", i, ":2,S")
+		list += fmt.Sprintf("%d :%s\n", i+1, msgName(i))
+	}
+	w.write(p+"/dovecot-uidlist", list, epoch)
+	w.copy("primary", "backup")
+	w.scan("primary", "backup")
+	return list
+}
+
+func (w *world) uidlist() string {
+	b, err := os.ReadFile(w.path("primary", "a", "dovecot-uidlist"))
+	w.must(err)
+	return string(b)
+}
+
+func (w *world) forecast(p *Plan) MailboxForecast {
+	w.t.Helper()
+	for b, err := range p.Boxes(w.t.(*testing.T).Context()) {
+		w.must(err)
+		return b
+	}
+	w.t.Fatalf("no forecast")
+	return MailboxForecast{}
+}
+
+// A loss that the server has not noticed keeps its UID by its name alone: the
+// UID list is not touched.
+func TestUIDKept(t *testing.T) {
+	w := newWorld(t)
+	list := uidStore(w, 5)
+	w.must(os.Remove(w.path("primary", "a", "cur", msgName(2)+":2,S")))
+	p := w.plan("primary", "backup")
+	if b := w.forecast(p); b.UIDs != UIDKept || b.FetchMessages != 0 || b.Messages != 1 {
+		t.Errorf("%+v", b)
+	}
+	w.must(w.apply(p, "primary", "backup").err)
+	if got := w.uidlist(); got != list {
+		t.Errorf("the UID list was touched:\n%s", got)
+	}
+	w.noLeftovers("primary")
+}
+
+// A UID list that is lost, empty, NULs or torn is restored from the record,
+// with the same UIDs and a next UID that is never lower.
+func TestUIDListRestored(t *testing.T) {
+	for name, harm := range map[string]func(*world, string){
+		"lost":  func(w *world, _ string) { w.must(os.Remove(w.path("primary", "a", "dovecot-uidlist"))) },
+		"empty": func(w *world, _ string) { w.write(w.path("primary", "a", "dovecot-uidlist"), "", epoch) },
+		"NULs": func(w *world, l string) {
+			w.write(w.path("primary", "a", "dovecot-uidlist"), strings.Repeat("\x00", len(l)), epoch)
+		},
+		"torn": func(w *world, l string) { w.write(w.path("primary", "a", "dovecot-uidlist"), l[:len(l)-20], epoch) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			list := uidStore(w, 5)
+			harm(w, list)
+			p := w.plan("primary", "backup")
+			if b := w.forecast(p); b.UIDs != UIDRestored || b.UIDValidity {
+				t.Errorf("%+v", b)
+			}
+			res := w.apply(p, "primary", "backup")
+			w.must(res.err)
+			got := readUIDs([]byte(w.uidlist()))
+			if got.err != nil || got.header.UIDValidity != 1700000000 || got.next < 6 || len(got.records) != 5 {
+				t.Fatalf("%v %+v next %d, %d records", got.err, got.header, got.next, len(got.records))
+			}
+			for i, rec := range got.records {
+				if rec.UID != uint32(i+1) || rec.Base != msgName(i) {
+					t.Errorf("line %d: %d %s", i, rec.UID, rec.Base)
+				}
+			}
+			if p := w.plan("primary", "backup"); p.Forecast().Work() {
+				t.Errorf("work is left: %v", summary(w.actions(p)))
+			}
+			w.must(w.undo("primary", res.id).err)
+		})
+	}
+}
+
+// An older copy was promoted: the safe next UID is named with its command, and
+// raised on request.
+func TestFixUIDNext(t *testing.T) {
+	w := newWorld(t)
+	uidStore(w, 5)
+	w.write(w.path("backup", "a", "dovecot-uidlist"), strings.Replace(w.uidlist(), "N6", "N70", 1), epoch)
+	p := w.plan("primary", "backup")
+	b := w.forecast(p)
+	if len(b.NextUID) != 1 || b.NextUID[0].Now != 6 || b.NextUID[0].Safe != 70+UIDMargin ||
+		b.NextUID[0].Command != "doveadm mailbox update --min-next-uid 10070 -u a INBOX" {
+		t.Errorf("%+v", b.NextUID)
+	}
+	if p.Forecast().Work() {
+		t.Error("it is raised without being asked for")
+	}
+	w.tune = func(o *PlanOptions) { o.FixUIDNext = true }
+	before := w.uidlist()
+	res := w.restore("primary", "backup")
+	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || len(got.records) != 5 {
+		t.Errorf("%v next %d", got.err, got.next)
+	}
+	w.must(w.undo("primary", res.id).err)
+	if w.uidlist() != before {
+		t.Errorf("undo: %q", w.uidlist())
+	}
+}
