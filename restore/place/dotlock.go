@@ -139,7 +139,11 @@ func (l *Locker) create(dir *beneath.Dir, name string, content []byte) (lockID, 
 	if err != nil && !errors.Is(err, unix.EEXIST) && l.Ops.StatAt(dir.Fd(), name, &st) == nil && lockIDOf(&st) == id {
 		_ = l.Ops.Unlink(dir.Fd(), name) // the call took effect although it was denied
 	}
-	_ = l.Ops.Unlink(dir.Fd(), temp)
+	for range 3 { // what an error leaves here nobody else removes
+		if e := l.Ops.Unlink(dir.Fd(), temp); e == nil || errors.Is(e, os.ErrNotExist) {
+			break
+		}
+	}
 	return id, err
 }
 
