@@ -17,8 +17,8 @@ import (
 
 var (
 	binPath = flag.String("bin", "", "the built program (default: bin/mailsync at the top of the module)")
-	states  = flag.Int("states", 0, "crash states for each command and file system (default 24; 12 with -short)")
-	shuts   = flag.Int("shuts", 0, "shutdowns for each command and file system (default 3)")
+	states  = flag.Int("states", 0, "crash states for each command and file system (default 60; 16 with -short)")
+	shuts   = flag.Int("shuts", 0, "shutdowns for each command and file system (default 12; 3 with -short)")
 	deep    = flag.Int("deep", 3, "how many cuts deep recovery itself is cut")
 	seed    = flag.Uint64("seed", 20261124, "seed of what is cut where")
 	size    = flag.Int("messages", 200, "messages of each of the four mailboxes")
@@ -173,7 +173,7 @@ func TestRecordedCuts(t *testing.T) {
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.cutAll(s, series{states: number(*states, 24, 12), rerun: 6, seed: *seed})
+					ta, err := l.cutAll(s, series{states: number(*states, 60, 16), rerun: 6, seed: *seed})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -195,7 +195,7 @@ func TestCutsDuringRecovery(t *testing.T) {
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.cutAll(s, series{states: max(3, number(*states, 24, 12)/10), rerun: 1, deep: *deep, seed: *seed + 1})
+					ta, err := l.cutAll(s, series{states: max(3, number(*states, 60, 16)/10), rerun: 1, deep: *deep, seed: *seed + 1})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -218,7 +218,7 @@ func TestShutdowns(t *testing.T) {
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.shutAll(s, number(*shuts, 3, 3), series{rerun: 3, seed: *seed})
+					ta, err := l.shutAll(s, number(*shuts, 12, 3), series{rerun: 3, seed: *seed})
 					if err != nil {
 						t.Fatal(err)
 					}

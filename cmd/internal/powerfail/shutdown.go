@@ -48,7 +48,8 @@ func (l *lab) shutAll(s scene, n int, o series) (*tally, error) {
 		return nil, err
 	}
 	for i := range n {
-		after := time.Duration(r.Int64N(int64(whole.Wall) + 1))
+		// Acknowledgements come in the later part of a run: the first is planning.
+		after := whole.Wall * time.Duration(30+r.IntN(75)) / 100
 		how := noLogFlush
 		if i%3 == 2 {
 			how = logFlush
