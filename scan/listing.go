@@ -146,7 +146,10 @@ func (f *folderDirs) list(ctx context.Context, now func() time.Time, margin time
 	newOld, curOld := settled(l.newStamp, began, margin), settled(l.curStamp, began, margin)
 	sameNew, sameCur := newAfter == l.newStamp, curAfter == l.curStamp
 	l.calm = sameNew && sameCur
-	l.still = l.calm && (f.new == nil || newOld.Safe) && (f.cur == nil || curOld.Safe)
+	// A stamp that was looked at before the listing differs after any change
+	// that came since, where stamps are multigrain; elsewhere only a stamp that
+	// was old by then proves it.
+	l.still = l.calm && (margin <= fineMargin || (f.new == nil || newOld.Safe) && (f.cur == nil || curOld.Safe))
 	l.newStamp.Safe, l.curStamp.Safe = sameNew && newOld.Safe, sameCur && curOld.Safe
 	slices.SortFunc(l.items, compareItems)
 	return l, nil

@@ -16,8 +16,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -87,6 +87,9 @@ func frames(stack []byte) string {
 	return strings.Join(lines[:min(len(lines), 8)], "\n")
 }
 
+// repeated is how soon after the first a signal is taken for the same one.
+const repeated = 500 * time.Millisecond
+
 // signalError is the cause of a run that a signal ended.
 type signalError struct{ sig syscall.Signal }
 
@@ -105,7 +108,8 @@ func (e *signalError) Error() string {
 // signals makes the first SIGINT, SIGTERM or SIGHUP end the run in order: what
 // is under way is finished or given up, the journal is whole, the way to
 // resume is printed. A second one ends the process at once, which costs no
-// mail either. SIGUSR1 asks where the run is. SIGPIPE is taken so that a
+// mail either; what comes within a moment of the first is no second one
+// (timeout(1) signals the process, and then the group it is in). SIGUSR1 asks where the run is. SIGPIPE is taken so that a
 // reader that goes away ends a restore in order instead of killing it.
 func (a *app) signals(cancel context.CancelCauseFunc) (stop func()) {
 	ch := make(chan os.Signal, 4)
@@ -120,7 +124,7 @@ func (a *app) signals(cancel context.CancelCauseFunc) (stop func()) {
 	signal.Notify(pipe, syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
-		var ended atomic.Bool
+		var ended time.Time
 		for {
 			select {
 			case <-done:
@@ -134,10 +138,11 @@ func (a *app) signals(cancel context.CancelCauseFunc) (stop func()) {
 					case a.poke <- struct{}{}:
 					default: // one answer is under way
 					}
-				case ended.Swap(true):
-					os.Exit(128 + int(sig))
-				default:
+				case ended.IsZero():
+					ended = time.Now()
 					cancel(&signalError{sig})
+				case time.Since(ended) > repeated:
+					os.Exit(128 + int(sig))
 				}
 			}
 		}

@@ -14,6 +14,7 @@ type Namer struct {
 	pid  int
 	now  func() time.Time
 	n    atomic.Uint64
+	last atomic.Int64 // the microsecond of the newest name
 }
 
 // NewNamer returns a Namer for this host and process. A nil now means the
@@ -48,14 +49,28 @@ func EscapeHost(host string) string {
 }
 
 // Next returns a name that this Namer has not returned before, without sizes.
-// Add them with Sized once they are known.
+// Add them with Sized once they are known. Names come in byte order: every
+// name has a microsecond of its own, written with six digits, so that a
+// listing of them is in the order in which they were made.
 func (g *Namer) Next() string {
-	t := g.now()
+	t := time.UnixMicro(g.tick())
 	b := make([]byte, 0, 48+len(g.host))
 	b = strconv.AppendInt(b, t.Unix(), 10)
-	b = strconv.AppendInt(append(b, ".M"...), int64(t.Nanosecond()/1000), 10)
+	usec := strconv.Itoa(t.Nanosecond() / 1000)
+	b = append(append(append(b, ".M"...), "000000"[len(usec):]...), usec...)
 	b = strconv.AppendInt(append(b, 'P'), int64(g.pid), 10)
 	b = strconv.AppendUint(append(b, 'Q'), g.n.Add(1), 10)
 	b = append(append(b, '.'), g.host...)
 	return string(b)
+}
+
+// tick returns the time in microseconds, later than every time before.
+func (g *Namer) tick() int64 {
+	for {
+		last := g.last.Load()
+		t := max(g.now().UnixMicro(), last+1)
+		if g.last.CompareAndSwap(last, t) {
+			return t
+		}
+	}
 }
