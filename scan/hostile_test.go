@@ -245,3 +245,23 @@ func TestDisorder(t *testing.T) {
 		}
 	}
 }
+
+// One user's deep tree must not end the scan of everybody else's mail: a
+// mailbox whose folders are too many to be watched is recorded all the same.
+func TestTooManyPathsToWatch(t *testing.T) {
+	st := newState(t)
+	dir := filepath.Join(st.path, "a")
+	for range 200 {
+		for _, sub := range []string{"cur", "new", "tmp"} {
+			st.check(os.MkdirAll(filepath.Join(dir, sub), 0o700))
+		}
+		dir = filepath.Join(dir, "deeper")
+	}
+	for range 2 {
+		r, _, err := st.scan(RunOptions{})
+		st.check(err)
+		if r.Counts.Folders != 200 {
+			t.Errorf("%d folders are recorded, want 200", r.Counts.Folders)
+		}
+	}
+}

@@ -34,7 +34,7 @@ const (
 )
 
 // maxWatch bounds the watch of a mailbox; one with more folders is looked at.
-const maxWatch = 64 << 10
+const maxWatch = manifest.MaxWatch
 
 // stamper digests stamps.
 type stamper struct {

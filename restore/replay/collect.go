@@ -195,12 +195,12 @@ func decodeFinding(rec []byte) (*manifest.Finding, error) {
 	return f, nil
 }
 
-// identify computes digest and identities of one message: p where it is in
-// memory, else what rd gives.
+// identify computes digest and identities of one message: what rd gives, or p
+// where rd is nil (an empty message has no bytes to point at).
 func (r *Run) identify(x *message.Identifier, it *item, rd io.Reader, p []byte) error {
 	var id message.Identity
 	var err error
-	if p != nil {
+	if rd == nil {
 		it.digest = r.o.Alg.Sum(p)
 		id, err = x.Identify(p)
 	} else {
