@@ -255,7 +255,7 @@ func TestTooManyPathsToWatch(t *testing.T) {
 		for _, sub := range []string{"cur", "new", "tmp"} {
 			st.check(os.MkdirAll(filepath.Join(dir, sub), 0o700))
 		}
-		dir = filepath.Join(dir, "deeper")
+		dir = filepath.Join(dir, "d")
 	}
 	for range 2 {
 		r, _, err := st.scan(RunOptions{})
