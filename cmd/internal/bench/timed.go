@@ -36,7 +36,7 @@ func (b *bench) timed(line, env []string) (usage, error) {
 // timedMain is that process.
 func timedMain(args []string) error {
 	if len(args) == 0 {
-		return errors.New("timed COMMAND...")
+		return errors.New("timed: a command is missing")
 	}
 	errs, err := os.CreateTemp("", "bench-stderr")
 	if err != nil {

@@ -24,7 +24,7 @@ func TestSameSeedSameEstate(t *testing.T) {
 		}
 		return manifest.BLAKE3.Sum(all.Bytes())
 	}
-	if sum(1) != sum(1) {
+	if first, again := sum(1), sum(1); first != again {
 		t.Error("two estates of one seed differ")
 	}
 	if sum(1) == sum(2) {
