@@ -280,7 +280,7 @@ func (r *reader) examine(b *batch, t *task) error {
 	if other != manifest.NoAlg {
 		second = other.New()
 	}
-	n, err := r.first(t)
+	n, err := r.first(b.ctx, t)
 	if err != nil && err != io.EOF {
 		return err
 	}
@@ -311,7 +311,7 @@ func (r *reader) examine(b *batch, t *task) error {
 			if total > t.entry.Size {
 				return errMoving // it grows as we read
 			}
-			n, err = r.wait(t, r.buf, total)
+			n, err = r.wait(b.ctx, t, r.buf, total)
 			if err != nil && err != io.EOF {
 				return err
 			}
@@ -337,7 +337,7 @@ func (r *reader) examine(b *batch, t *task) error {
 // first fills the buffer with the beginning of the file. io.EOF means that it
 // is whole. It asks the page cache first: what is not there is dropped again
 // afterwards, and makes the next files be announced ahead.
-func (r *reader) first(t *task) (int, error) {
+func (r *reader) first(ctx context.Context, t *task) (int, error) {
 	want := r.buf
 	if t.entry.Size+1 < int64(len(want)) {
 		want = want[:t.entry.Size+1]
@@ -361,20 +361,17 @@ func (r *reader) first(t *task) (int, error) {
 	if t.cold {
 		r.cold = 4 * prefetch
 	}
-	m, err := r.wait(t, want[n:], int64(n))
+	m, err := r.wait(ctx, t, want[n:], int64(n))
 	return n + m, err
 }
 
 // wait reads from the file. What goes to the disk leaves the processor to
 // another reader meanwhile, and is timed.
-func (r *reader) wait(t *task, p []byte, off int64) (int, error) {
+func (r *reader) wait(ctx context.Context, t *task, p []byte, off int64) (int, error) {
 	if !t.cold {
 		return t.file.ReadAt(p, off)
 	}
 	<-r.cpu
-	began := time.Now()
-	n, err := t.file.ReadAt(p, off)
-	r.dev.Observe(time.Since(began))
-	r.cpu <- struct{}{}
-	return n, err
+	defer func() { r.cpu <- struct{}{} }()
+	return r.dev.Timed(ctx, func() (int, error) { return t.file.ReadAt(p, off) })
 }

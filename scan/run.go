@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mailsync/manifest"
-	"mailsync/scan/budget"
 )
 
 // RunOptions say how a store is scanned. The zero value is the nightly scan.
@@ -60,7 +59,6 @@ type Result struct {
 	Resumed    bool      // an unfinished scan was continued
 	TimeUp     bool      // MaxDuration ended it; the next scan goes on
 	Accepted   int64
-	Devices    []*budget.Device
 	Generation uint32
 }
 
@@ -125,7 +123,6 @@ func Run(ctx context.Context, s *Scanner, repo *manifest.Repo, o RunOptions) (Re
 	if cerr := r.session.Close(); err == nil {
 		err = cerr
 	}
-	r.result.Devices = s.opt.Budgets.Devices()
 	return r.result, err
 }
 

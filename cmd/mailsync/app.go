@@ -14,6 +14,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
+	"mailsync/scan/budget"
 )
 
 // app is one run of the program.
@@ -33,7 +34,8 @@ type app struct {
 	summary ui.Summary
 	resume  string // how to go on after a signal
 	shown   map[string]int64
-	crashAt string // of verify: what comes next assumes it, too
+	crashAt string      // of verify: what comes next assumes it, too
+	set     *budget.Set // of the run; nil where nothing is read
 }
 
 // globals are the flags of every command.
@@ -177,6 +179,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 			a.out.Problem(a.command, err, hint)
 		}
 	}
+	a.tellDevices()
 	a.out.Record(s)
 	if w := a.out.Err(); code <= exitPartial && w != nil {
 		// The summary itself was lost.

@@ -64,7 +64,8 @@ func (s *side) compared() compare.Side {
 // mail needs more threads than processors: each waits for a disk.
 func (a *app) budgets() *budget.Set {
 	runtime.GOMAXPROCS(scan.Procs(a.flags.readers))
-	return budget.NewSet(budget.Limits{Readers: a.flags.readers, BytesPerSec: int64(a.flags.limitRate)}, nil)
+	a.set = budget.NewSet(budget.Limits{Readers: a.flags.readers, BytesPerSec: int64(a.flags.limitRate)}, nil)
+	return a.set
 }
 
 // limits are those of a store: the command line before the store's own before

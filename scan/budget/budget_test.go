@@ -114,31 +114,6 @@ func TestRates(t *testing.T) {
 	})
 }
 
-func TestBackOff(t *testing.T) {
-	d := NewSet(Limits{Readers: 9, Target: 10 * time.Millisecond}, fixed{}).For("/", 0)
-	for range window {
-		d.Observe(50 * time.Millisecond)
-	}
-	if got := d.Readers(); got != 6 {
-		t.Errorf("after slow reads %d readers, want 6", got)
-	}
-	for range 20 * window {
-		d.Observe(50 * time.Millisecond)
-	}
-	if got := d.Readers(); got != 1 {
-		t.Errorf("after many slow reads %d readers, want 1", got)
-	}
-	for range 8 * window {
-		d.Observe(time.Millisecond)
-	}
-	if got := d.Readers(); got != 9 {
-		t.Errorf("after recovery %d readers, want 9", got)
-	}
-	if d.BackedOff() == 0 || d.Latency().Count() != 29*window {
-		t.Errorf("backed off %d times, %d reads", d.BackedOff(), d.Latency().Count())
-	}
-}
-
 func TestQuantiles(t *testing.T) {
 	var h Histogram
 	if h.Quantile(0.5) != 0 || h.Mean() != 0 {

@@ -2,7 +2,6 @@ package budget
 
 import (
 	"math/bits"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -54,53 +53,4 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		}
 	}
 	return time.Duration(uint64(1)<<len(h.buckets)) * time.Microsecond
-}
-
-// window is how many reads are looked at before the pace changes.
-const window = 64
-
-// pace decides how many readers are right: one step up for each window in
-// which reads were fast enough, a third off for each in which they were not.
-type pace struct {
-	mu      sync.Mutex
-	target  atomic.Int64 // nanoseconds; 0 = off
-	max     int
-	now     int
-	seen    int
-	slow    int
-	lowered atomic.Int64
-}
-
-func (p *pace) set(target time.Duration, readers int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.target.Store(int64(target))
-	p.max, p.now, p.seen, p.slow = readers, readers, 0, 0
-}
-
-// observe returns the number of readers that is right after one more read.
-func (p *pace) observe(took time.Duration) (n int, changed bool) {
-	target := p.target.Load()
-	if target == 0 {
-		return 0, false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.seen++
-	if int64(took) > target {
-		p.slow++
-	}
-	if p.seen < window {
-		return 0, false
-	}
-	slow := p.slow*10 > p.seen
-	p.seen, p.slow = 0, 0
-	old := p.now
-	if slow {
-		p.now = max(1, p.now*2/3)
-		p.lowered.Add(1)
-	} else {
-		p.now = min(p.max, p.now+1)
-	}
-	return p.now, p.now != old
 }

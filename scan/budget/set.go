@@ -14,7 +14,7 @@ type Limits struct {
 	Readers     int           // concurrent readers; 0 means DefaultReaders
 	BytesPerSec int64         // of message bytes
 	FilesPerSec int64         // opened files
-	Target      time.Duration // back off while the slow tenth of reads takes longer; 0 = never
+	Target      time.Duration // back off while a tenth of reads takes longer, or others wait for the disks; 0 = never
 }
 
 // DefaultReaders is how many files are read at once where nothing is said: more
@@ -28,6 +28,7 @@ type Set struct {
 	find    Finder
 	devices map[string]*Device
 	limits  Limits
+	press   *pressure
 }
 
 // NewSet makes a set in which every device has the same limits until Limit
@@ -37,7 +38,9 @@ func NewSet(limits Limits, find Finder) *Set {
 	if find == nil {
 		find = new(Kernel)
 	}
-	return &Set{find: find, limits: limits, devices: make(map[string]*Device)}
+	return &Set{find: find, limits: limits, devices: make(map[string]*Device),
+		press: &pressure{file: "/proc/pressure/io", now: time.Now},
+	}
 }
 
 // For returns the budget of the device that holds the path, whose stat(2)
@@ -48,7 +51,7 @@ func (s *Set) For(path string, dev uint64) *Device {
 	defer s.mu.Unlock()
 	d := s.devices[name]
 	if d == nil {
-		d = newDevice(name, s.limits)
+		d = newDevice(name, s.limits, s.press)
 		s.devices[name] = d
 	}
 	return d
@@ -77,10 +80,11 @@ type Device struct {
 	files  atomic.Pointer[rate.Limiter]
 	hist   Histogram
 	pace   pace
+	press  *pressure // of the machine: shared by all devices
 }
 
-func newDevice(name string, l Limits) *Device {
-	d := &Device{name: name}
+func newDevice(name string, l Limits, p *pressure) *Device {
+	d := &Device{name: name, press: p}
 	d.Limit(l)
 	return d
 }
@@ -173,17 +177,27 @@ func wait(ctx context.Context, l *rate.Limiter, n int64) error {
 	return nil
 }
 
-// Observe records that one read that went to the disk took d, and adapts the
-// number of readers.
-func (d *Device) Observe(took time.Duration) {
+// Timed runs one read that goes to the disk, records how long it took, adapts
+// how hard the device is read, and rests afterwards where that is due. A rest
+// ends early with ctx, which the caller sees at its next step.
+func (d *Device) Timed(ctx context.Context, read func() (int, error)) (int, error) {
+	d.press.begin()
+	began := d.press.now()
+	n, err := read()
+	took := d.press.now().Sub(began)
+	d.press.end()
 	d.hist.add(took)
-	if n, changed := d.pace.observe(took); changed {
-		d.gate.setLimit(n)
+	rest, readers := d.pace.observe(took, d.press.crowded)
+	if readers > 0 {
+		d.gate.setLimit(readers)
 	}
+	if rest > 0 {
+		t := time.NewTimer(rest)
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	return n, err
 }
-
-// Latency returns the histogram of observed reads.
-func (d *Device) Latency() *Histogram { return &d.hist }
-
-// BackedOff tells how often the number of readers was lowered.
-func (d *Device) BackedOff() int64 { return d.pace.lowered.Load() }
