@@ -38,7 +38,8 @@ func NewSet(limits Limits, find Finder) *Set {
 	if find == nil {
 		find = new(Kernel)
 	}
-	return &Set{find: find, limits: limits, devices: make(map[string]*Device),
+	return &Set{
+		find: find, limits: limits, devices: make(map[string]*Device),
 		press: &pressure{file: "/proc/pressure/io", now: time.Now},
 	}
 }
