@@ -3,12 +3,10 @@ package scan
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"iter"
 	"slices"
 
 	"mailsync/manifest"
-	"mailsync/scan/maildir"
 )
 
 // absent records that a message is proven gone. What the absence means is
@@ -18,76 +16,23 @@ func (fl *folderLook) absent(old *manifest.Entry) {
 	if v.o.Adopted {
 		return // another file system: what it lacks was never on it
 	}
-	a := manifest.Absence{Entry: *old, LastSeen: v.rec.Ended, FirstAbsent: v.began.UTC()}
+	a := absence{Absence: manifest.Absence{Entry: *old, LastSeen: v.rec.Ended, FirstAbsent: v.began.UTC()}}
 	if a.LastSeen.IsZero() {
 		a.LastSeen = v.rec.Began
 	}
 	if fl.rec != nil {
 		a.UIDValidity = fl.rec.UIDValidity
 	}
-	a.Evidence = fl.evidence(old)
+	a.Evidence, a.unsure = fl.evidence(old)
 	v.gone = append(v.gone, a)
 }
 
-// evidence says what the server's log and its UID list know of a message that
-// is gone. Without any it is NoEvidence, and the share of
-// what went with it decides later.
-func (fl *folderLook) evidence(old *manifest.Entry) manifest.Evidence {
-	base := maildir.ParseName(old.Name).ServerBase
-	log := fl.indexLog()
-	if log != nil && fl.rec != nil && (log.UIDValidity == 0 || fl.rec.UIDValidity == 0 || log.UIDValidity == fl.rec.UIDValidity) {
-		gone := log.GUID(maildir.GUID("", base))
-		if gone == maildir.NotInLog && old.UID != 0 {
-			gone = log.UID(old.UID)
-		}
-		switch gone {
-		case maildir.Requested:
-			return manifest.ServerExpunge
-		case maildir.Noticed:
-			return manifest.ServerNoticed
-		}
-	}
-	if fl.uids != nil && fl.uids.UID(base) != 0 {
-		return manifest.ServerUnaware
-	}
-	return manifest.NoEvidence
-}
-
-// indexLog reads the server's transaction log once, nil where there is none.
-func (fl *folderLook) indexLog() *maildir.IndexLog {
-	if fl.logRead {
-		return fl.log
-	}
-	fl.logRead = true
-	v := fl.v
-	at := v.place.MessageDir(fl.info.Dir)
-	if v.place.Index != "" {
-		at = v.place.IndexDir(fl.info.Dir)
-	}
-	d, err := v.s.openAt(at)
-	if err != nil {
-		return nil
-	}
-	defer d.Close()
-	for _, name := range [2]string{"dovecot.index.log.2", "dovecot.index.log"} {
-		f, err := d.OpenFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			fl.smallFailed(name, err)
-			continue
-		}
-		if fl.log == nil {
-			fl.log = new(maildir.IndexLog)
-		}
-		// A log that contradicts its format is evidence up to there.
-		if err := fl.log.Read(f); err != nil && !errors.Is(err, maildir.ErrIndexLog) {
-			fl.smallFailed(name, err)
-		}
-		_ = f.Close()
-	}
-	return fl.log
+// absence is a message that this look found gone.
+type absence struct {
+	manifest.Absence
+	// unsure: what would tell why it is gone could not be read. Then the course
+	// of things makes no deletion of it.
+	unsure bool
 }
 
 // most is the share of a mailbox whose going at once is no ordinary operation,
@@ -133,8 +78,9 @@ func (v *View) weigh(ctx context.Context) error {
 		}
 	}
 	for i := range v.gone {
-		if v.gone[i].Evidence == manifest.NoEvidence {
-			v.gone[i].Evidence = verdict
+		a := &v.gone[i]
+		if a.Evidence == manifest.NoEvidence && !(a.unsure && verdict == manifest.OrdinaryAbsence) {
+			a.Evidence = verdict
 		}
 	}
 	return nil
@@ -143,7 +89,7 @@ func (v *View) weigh(ctx context.Context) error {
 // countVanished counts what is gone without evidence either way.
 func (v *View) countVanished() {
 	for i := range v.gone {
-		if v.Vanished(&v.gone[i]) {
+		if v.Vanished(&v.gone[i].Absence) {
 			v.counts.Vanished++
 		}
 	}
@@ -199,7 +145,7 @@ func (v *View) Unexplained() int64 {
 // Mass tells whether the mailbox lost most of its mail at once without
 // evidence. It is valid after Entries.
 func (v *View) Mass() bool {
-	return slices.ContainsFunc(v.gone, func(a manifest.Absence) bool { return a.Evidence == manifest.MassDisappearing })
+	return slices.ContainsFunc(v.gone, func(a absence) bool { return a.Evidence == manifest.MassDisappearing })
 }
 
 // Absences implements compare.View: what this look found gone, and what
@@ -225,7 +171,7 @@ func (v *View) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] 
 					if v.gone[i].Entry.Compare(&a.Entry) == 0 {
 						a.Entry.Folder = "" // gone again: the newer one holds
 					}
-					if !yield(v.gone[i], nil) {
+					if !yield(v.gone[i].Absence, nil) {
 						return
 					}
 					i++
@@ -236,7 +182,7 @@ func (v *View) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] 
 			}
 		}
 		for ; i < len(v.gone); i++ {
-			if !yield(v.gone[i], nil) {
+			if !yield(v.gone[i].Absence, nil) {
 				return
 			}
 		}

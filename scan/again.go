@@ -14,7 +14,7 @@ import (
 
 // maxListed bounds how many names are listed again in one folder for files
 // that were renamed while it was looked at; maxProofs, how often it is waited
-// for to come to rest.
+// for to come to rest for one of them, and how often in vain for all.
 const (
 	maxListed = 20_000_000
 	maxProofs = 4
@@ -29,37 +29,40 @@ const stillTries = 12
 // and read, or nil: then the message is recorded as absent where that is
 // proven, and kept with a finding where it is not.
 func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
-	seen := false
-	// A listing that was made for another file may show this one's new name.
+	// A listing that was made for another file may show this one's new name; it
+	// may as well be older than the end of this one.
 	if fl.again != nil {
-		n, shown, err := fl.tryNames(ctx, t)
+		n, _, err := fl.tryNames(ctx, t)
 		if n != nil || err != nil {
 			return n, err
 		}
-		seen = shown
 	}
 	// What is renamed all the time is opened as soon as it is seen.
-	for try := 0; try < hunts && fl.relisted < maxListed && !fl.missing; try++ {
+	patience, misses := 1, 0
+	for try := 0; try < hunts && misses <= patience && fl.relisted < maxListed && !fl.missing; try++ {
 		n, shown, err := fl.hunt(ctx, t)
-		if err != nil {
+		switch {
+		case err != nil:
 			return fl.stopped(ctx, t, err)
-		}
-		if n != nil {
+		case n != nil:
 			return n, nil
-		}
-		if seen = seen || shown; !seen && try > 0 {
-			break
+		case shown:
+			patience, misses = 4, 0
+		default:
+			misses++
 		}
 	}
 	if t.old == nil {
 		return nil, nil // it came and went while we looked
 	}
-	for !seen && fl.proofs < maxProofs {
+	for try := 0; try < maxProofs && fl.restless < maxProofs && fl.relisted < maxListed; try++ {
 		// Not shown is not gone: a listing proves that only when nothing moves.
 		if fl.again == nil || !fl.again.still {
-			fl.proofs++
 			if err := fl.rest(ctx); err != nil {
 				return fl.stopped(ctx, t, err)
+			}
+			if !fl.again.still {
+				fl.restless++
 			}
 		}
 		n, shown, err := fl.tryNames(ctx, t)

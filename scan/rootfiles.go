@@ -46,7 +46,7 @@ func (v *View) rootFiles() error {
 	if !v.mb.Subscribed {
 		v.subscriptions(inbox, v.root, files, "courierimapsubscribed", maildir.ParseCourierSubscribed)
 	}
-	if f, st := inbox.small(v.root, files, "maildirsize"); f != nil {
+	if f, st, _ := inbox.small(v.root, files, "maildirsize"); f != nil {
 		defer f.Close()
 		v.mb.QuotaFile = true
 		v.mb.QuotaStamp = settled(st, v.began, v.margin)
@@ -58,7 +58,7 @@ func (v *View) rootFiles() error {
 func (v *View) subscriptions(inbox *folderLook, d *beneath.Dir, files map[string]bool, name string,
 	parse func(io.Reader, maildir.FolderNames) (maildir.Subscriptions, error),
 ) {
-	f, st := inbox.small(d, files, name)
+	f, st, _ := inbox.small(d, files, name)
 	if f == nil {
 		return
 	}

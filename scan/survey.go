@@ -28,7 +28,7 @@ type folderLook struct {
 	blind   error // why the folder's names cannot be known; nil = they can
 
 	uids     *maildir.UIDIndex
-	listed   bool // there is a UID list
+	halfUIDs bool // the UID list holds more than uids, or cannot be read
 	words    map[string][]string
 	dirs     folderDirs
 	isOpen   bool
@@ -36,12 +36,11 @@ type folderLook struct {
 	again    *listing // a later listing, for what was not found
 	looks    int      // how often it was listed again
 	relisted int64    // names in those listings
-	proofs   int      // how often it was waited for to come to rest
+	restless int      // how often it did not come to rest when that was waited for
 	pending  int      // tasks on their way
 	produced bool
 
-	log       *maildir.IndexLog
-	logRead   bool
+	log       *serverLog // nil: not read yet
 	alternate int64
 	altName   string
 }
@@ -137,7 +136,7 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 			control, files = nil, nil
 		case err != nil:
 			v.finding(manifest.Finding{Folder: name, File: "dovecot-uidlist", Kind: manifest.Unreadable, Detail: err.Error()})
-			control, files = nil, nil
+			control, files, fl.halfUIDs = nil, nil, true
 		default:
 			defer c.Close()
 			control, files = c, nil
@@ -145,6 +144,7 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 	}
 	if fl.same(d, control) {
 		fl.unchanged = true
+		fl.halfUIDs = !fl.rec.UIDListStamp.IsZero() // not read
 		self := fl.info.SelfStamp
 		acl := fl.info.ACL
 		fl.info = *fl.rec
@@ -199,21 +199,21 @@ func uidListName(files map[string]bool) string {
 const maxSmallFile = 16 << 20
 
 // small opens one of the server's small files, nil where it is not there.
-// Where it cannot be read a finding is reported. stamp is its state, not safe
-// yet.
-func (fl *folderLook) small(d *beneath.Dir, files map[string]bool, name string) (*beneath.File, manifest.DirStamp) {
+// Where it cannot be opened a finding is reported, and failed is set. stamp is
+// its state, not safe yet.
+func (fl *folderLook) small(d *beneath.Dir, files map[string]bool, name string) (f *beneath.File, stamp manifest.DirStamp, failed bool) {
 	if files != nil && !files[name] {
-		return nil, manifest.DirStamp{}
+		return nil, stamp, false
 	}
 	f, err := d.OpenFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, manifest.DirStamp{}
+		return nil, stamp, false
 	}
 	if err != nil {
 		fl.smallFailed(name, err)
-		return nil, manifest.DirStamp{}
+		return nil, stamp, true
 	}
-	return f, stampOf(f.Opened())
+	return f, stampOf(f.Opened()), false
 }
 
 func (fl *folderLook) smallFailed(name string, err error) {
@@ -230,11 +230,11 @@ func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
 	// The server rewrites and appends to the list all the time; a torn end is
 	// looked at again before it is called damage.
 	for try := 0; ; try++ {
-		f, st := fl.small(d, files, name)
+		f, st, failed := fl.small(d, files, name)
 		if f == nil {
+			fl.halfUIDs = failed
 			return nil
 		}
-		fl.listed = true
 		index, header, next, err := parseUIDs(f)
 		after, serr := f.Stat()
 		_ = f.Close()
@@ -246,7 +246,7 @@ func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
 		st = settled(st, fl.v.began, fl.v.margin)
 		st.Safe = st.Safe && !moved && err == nil
 		fl.info.UIDListStamp = st
-		fl.uids = index
+		fl.uids, fl.halfUIDs = index, err != nil
 		fl.info.UIDValidity, fl.info.UIDNext, fl.info.GUID = header.UIDValidity, next, header.GUID
 		switch {
 		case err == nil:
@@ -281,7 +281,7 @@ func parseUIDs(f *beneath.File) (*maildir.UIDIndex, maildir.UIDHeader, uint32, e
 // readKeywords reads the folder's table of keyword names.
 func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) error {
 	const name = "dovecot-keywords"
-	f, st := fl.small(d, files, name)
+	f, st, _ := fl.small(d, files, name)
 	if f == nil {
 		return nil
 	}

@@ -75,11 +75,11 @@ type View struct {
 	standing bool
 	ended    bool
 
-	gone      []manifest.Absence // found gone by this look, in order
-	unproven  int64              // recorded, neither found nor proven gone
-	seenNames hashes             // unique names without a recorded entry
-	seenBody  hashes             // their content
-	open      int                // folders whose directories are open
+	gone      []absence // found gone by this look, in order
+	unproven  int64     // recorded, neither found nor proven gone
+	seenNames hashes    // unique names without a recorded entry
+	seenBody  hashes    // their content
+	open      int       // folders whose directories are open
 	blind     map[string]string
 }
 

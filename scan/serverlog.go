@@ -1,0 +1,163 @@
+package scan
+
+import (
+	"errors"
+	"io/fs"
+
+	"mailsync/manifest"
+	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
+)
+
+// evidence says what the server's log and its UID list know of a message that
+// is gone. Without any it is NoEvidence, and the share of what went with it
+// decides later. unsure tells that one of the two could not be read, so that
+// even this is not known.
+func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsure bool) {
+	base := maildir.ParseName(old.Name).ServerBase
+	log, gone := fl.log, maildir.NotInLog
+	if log != nil {
+		gone = fl.logged(log, old, base)
+	}
+	if gone != maildir.Requested && (log == nil || !fl.logStands(log)) {
+		// Not read yet, or before what it may say of this message.
+		log = fl.readLog()
+		fl.log = log
+		gone = fl.logged(log, old, base)
+	}
+	switch {
+	case gone == maildir.Requested:
+		return manifest.ServerExpunge, false
+	case log.unsure:
+		// The request may stand in what could not be read.
+		return manifest.NoEvidence, true
+	case gone == maildir.Noticed:
+		return manifest.ServerNoticed, false
+	case fl.uids != nil && fl.uids.UID(base) != 0:
+		return manifest.ServerUnaware, false
+	}
+	return manifest.NoEvidence, fl.halfUIDs
+}
+
+// serverLog is what one reading of the server's transaction log told.
+type serverLog struct {
+	maildir.IndexLog
+	stamps [len(logNames)]manifest.DirStamp
+	unsure bool // some of it could not be read: what it does not say is not known
+}
+
+// logNames are the files of the log, the older first.
+var logNames = [2]string{"dovecot.index.log.2", "dovecot.index.log"}
+
+// logged asks a log about a message.
+func (fl *folderLook) logged(log *serverLog, old *manifest.Entry, base string) maildir.Gone {
+	if fl.rec == nil || log.UIDValidity != 0 && fl.rec.UIDValidity != 0 && log.UIDValidity != fl.rec.UIDValidity {
+		return maildir.NotInLog
+	}
+	gone := log.GUID(maildir.GUID("", base))
+	if gone == maildir.NotInLog && old.UID != 0 {
+		gone = log.UID(old.UID)
+	}
+	return gone
+}
+
+// logDir opens the directory of the folder's log.
+func (fl *folderLook) logDir() (*beneath.Dir, error) {
+	v := fl.v
+	at := v.place.MessageDir(fl.info.Dir)
+	if v.place.Index != "" {
+		at = v.place.IndexDir(fl.info.Dir)
+	}
+	return v.s.openAt(at)
+}
+
+// logStands tells whether the log is as it was when it was read.
+func (fl *folderLook) logStands(log *serverLog) bool {
+	d, err := fl.logDir()
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	now, err := logStamps(d)
+	return err == nil && now == log.stamps
+}
+
+func logStamps(d *beneath.Dir) (stamps [len(logNames)]manifest.DirStamp, err error) {
+	for i, name := range logNames {
+		st, err := d.Stat(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return stamps, err
+		}
+		stamps[i] = stampOf(&st)
+	}
+	return stamps, nil
+}
+
+// logTries is how often a log that is rotated while it is read is read again.
+const logTries = 3
+
+// readLog reads the server's transaction log. Where there is none it is empty.
+func (fl *folderLook) readLog() *serverLog {
+	d, err := fl.logDir()
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return new(serverLog)
+		}
+		fl.logFailed(logNames[1], err)
+		return &serverLog{unsure: true}
+	}
+	defer d.Close()
+	for try := 1; ; try++ {
+		log, rotated := fl.readLogIn(d)
+		if !rotated {
+			return log
+		}
+		if try == logTries {
+			log.unsure = true
+			return log
+		}
+	}
+}
+
+// readLogIn reads both files. rotated tells that one was replaced meanwhile, so
+// that a third may have been missed.
+func (fl *folderLook) readLogIn(d *beneath.Dir) (log *serverLog, rotated bool) {
+	log = new(serverLog)
+	var err error
+	if log.stamps, err = logStamps(d); err != nil {
+		log.unsure = true
+	}
+	for i, name := range logNames {
+		f, err := d.OpenFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			rotated = rotated || !log.stamps[i].IsZero()
+			continue
+		}
+		if err != nil {
+			log.unsure = true
+			fl.logFailed(name, err)
+			continue
+		}
+		rotated = rotated || f.Opened().Inode != log.stamps[i].Inode
+		// A log that contradicts its format is evidence up to there.
+		if err := log.Read(f); err != nil {
+			log.unsure = true
+			if !errors.Is(err, maildir.ErrIndexLog) {
+				fl.logFailed(name, err)
+			}
+		}
+		_ = f.Close()
+	}
+	after, err := logStamps(d)
+	for i := range after {
+		rotated = rotated || err == nil && after[i].Inode != log.stamps[i].Inode
+	}
+	return log, rotated
+}
+
+// logFailed reports once that a log cannot be read.
+func (fl *folderLook) logFailed(name string, err error) {
+	if fl.log == nil {
+		fl.smallFailed(name, err)
+	}
+}
