@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"mailsync/manifest"
 	"mailsync/scan/beneath"
 )
 
@@ -169,5 +171,55 @@ func TestLogIsReadAfterTheAbsence(t *testing.T) {
 	}
 	if len(m.absences) != 2 || len(m.findings) != 0 {
 		t.Errorf("%d absences, %v", len(m.absences), m.kinds())
+	}
+}
+
+// TestLostUIDList: a UID list that is gone is told at every look until there is
+// one again, and what goes with it is no deletion.
+func TestLostUIDList(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u", "u/.Sent")
+	files := b.many("u/cur", 40)
+	b.listed("u", files...)
+	b.many("u/.Sent/cur", 2)
+	b.old()
+	s := scanner(t, b.path, Options{})
+	rec := mustLook(t, s, "u", nil, LookOptions{})
+	if len(rec.findings) != 0 {
+		t.Fatal(rec.kinds())
+	}
+	b.remove("u/dovecot-uidlist", files[0])
+	for range 3 {
+		rec = mustLook(t, s, "u", rec, LookOptions{})
+		if diff := cmp.Diff([]string{"uidlist_broken INBOX dovecot-uidlist"}, rec.kinds()); diff != "" {
+			t.Error(diff)
+		}
+		if e := evidences(rec)["0000.h"]; e != "none" || rec.watch != nil {
+			t.Errorf("%s, watch %v", e, rec.watch)
+		}
+	}
+	b.listed("u", files[1:]...)
+	rec = mustLook(t, s, "u", rec, LookOptions{})
+	if len(rec.findings) != 0 {
+		t.Error(rec.kinds())
+	}
+
+	// A folder that was deleted and made anew has lost nothing.
+	b.remove("u/dovecot-uidlist")
+	b.check(os.Rename(b.at("u"), b.at("v")))
+	b.maildir("u")
+	b.put("u/cur", "1.h", mail("x", 100), ":2,")
+	if m := mustLook(t, s, "u", rec, LookOptions{}); len(m.findings) != 0 {
+		t.Error(m.kinds())
+	}
+
+	// Without a record, the server's index tells.
+	b.write("u/dovecot.index.log", expungeLog(true, 1))
+	b.old()
+	var m *memory
+	for range 2 {
+		if m = mustLook(t, s, "u", m, LookOptions{}); len(m.findings) != 1 || m.findings[0].Certainty != manifest.Suspicion {
+			t.Error(m.kinds())
+		}
 	}
 }

@@ -149,6 +149,9 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 		acl := fl.info.ACL
 		fl.info = *fl.rec
 		fl.info.SelfStamp, fl.info.ACL, fl.info.Dir = self, acl, b.dir
+		if control != nil {
+			fl.checkUIDList(control, b)
+		}
 		return v.tmp.list(v, fl, d)
 	}
 	if control != nil {
@@ -160,6 +163,9 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 		}
 	}
 	fl.readIndex(d, b)
+	if control != nil {
+		fl.checkUIDList(control, b)
+	}
 	fl.checkUIDNext()
 	return v.tmp.list(v, fl, d)
 }
@@ -326,6 +332,37 @@ func (fl *folderLook) readIndex(d *beneath.Dir, b *branch) {
 	if h, err := maildir.ReadIndexHeader(f); err == nil && h.UIDValidity == fl.info.UIDValidity {
 		fl.info.HighestModSeq = h.HighestModSeq
 	}
+}
+
+// checkUIDList reports a UID list that was recorded, or that the server's index
+// presupposes, and is not there: the server would give every message another
+// UID. What was recorded stands until there is a list again, so that the next
+// look tells it, too.
+func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
+	if fl.uids != nil || fl.halfUIDs {
+		return
+	}
+	f := manifest.Finding{
+		Folder: fl.info.Name, File: uidListName(b.files), Kind: manifest.UIDListBroken, Certainty: manifest.Proof,
+		Detail: "it was recorded, and is gone: the server will give every message another UID",
+	}
+	switch {
+	case fl.rec != nil && !fl.rec.UIDListStamp.IsZero() && fl.rec.SelfStamp.Inode == fl.info.SelfStamp.Inode:
+		fl.info.UIDListStamp = fl.rec.UIDListStamp
+		fl.info.UIDListStamp.Safe = false
+	case fl.v.place.Control == "" && b.files["dovecot.index.log"]:
+		f.Certainty = manifest.Suspicion
+		f.Detail = "there is an index and no UID list: the server will give every message another UID"
+	default:
+		return
+	}
+	// A list that is being replaced, or that came meanwhile, is none that is lost.
+	if _, err := control.Stat(f.File); !errors.Is(err, fs.ErrNotExist) {
+		fl.info.UIDListStamp = manifest.DirStamp{}
+		return
+	}
+	fl.halfUIDs = true
+	fl.v.finding(f)
 }
 
 // checkUIDNext compares the next UID with the record: a lower one gives UIDs
