@@ -2,11 +2,13 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -18,6 +20,7 @@ type Archive struct {
 	single  bool // one file
 	opts    Options
 	pattern *Pattern
+	lists   recipientLists
 }
 
 // Open looks at path and checks the options. No message is read yet.
@@ -144,7 +147,7 @@ func (p *pass) dir(root *os.Root, path string, depth int) error {
 }
 
 // skipped tells which sub-directories hold no messages of the archive: the tmp
-// of a Maildir, the logs and working directories of a Postfix spool.
+// of a Maildir, the logs and working directories of a Postfix or Exim spool.
 func (p *pass) skipped(root *os.Root, path string) (func(string) bool, error) {
 	has := func(name string) bool {
 		st, err := root.Lstat(path + "/" + name)
@@ -152,12 +155,15 @@ func (p *pass) skipped(root *os.Root, path string) (func(string) bool, error) {
 	}
 	maildir := has("cur") && has("new")
 	postfix := has("deferred") || has("incoming") || has("hold") || has("active")
+	exim := has("input") && (has("msglog") || has("db"))
 	return func(name string) bool {
 		switch name {
 		case "tmp":
 			return maildir
 		case "defer", "bounce", "trace", "flush", "pid", "private", "public", "saved", "corrupt":
 			return postfix
+		case "msglog", "db", "scan", "log":
+			return exim
 		}
 		return false
 	}, nil
@@ -185,6 +191,7 @@ func (p *pass) open(root *os.Root, path string, offset int64) error {
 	in := &input{
 		pos: pos, name: base(name), path: name, mail: isMailName(name), start: offset,
 		mtime: st.ModTime(), mode: st.Mode().Perm(), plain: f, size: st.Size(),
+		beside: func(other string) (*os.File, error) { return p.a.beside(root, path, other) },
 	}
 	if offset > 0 {
 		if _, err := f.Seek(offset, io.SeekStart); err != nil {
@@ -210,6 +217,41 @@ func (a *Archive) file(root *os.Root, path string) (*os.File, error) {
 	}
 	return f, err
 }
+
+// beside opens another regular file of the directory in which a file lies.
+// Links are not followed.
+func (a *Archive) beside(root *os.Root, path, name string) (*os.File, error) {
+	const flags = os.O_RDONLY | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_NOFOLLOW
+	var open func(flags int) (*os.File, error)
+	if root == nil {
+		full := filepath.Join(filepath.Dir(a.path), name)
+		open = func(flags int) (*os.File, error) { return os.OpenFile(full, flags, 0) }
+	} else {
+		if dir, _, ok := cutLast(path); ok {
+			name = dir + "/" + name
+		}
+		if st, err := root.Lstat(name); err != nil {
+			return nil, err
+		} else if !st.Mode().IsRegular() {
+			return nil, errNotRegular
+		}
+		open = func(flags int) (*os.File, error) { return root.OpenFile(name, flags, 0) }
+	}
+	f, err := open(flags | noatime)
+	if err != nil && noatime != 0 {
+		f, err = open(flags)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		f.Close()
+		return nil, errNotRegular
+	}
+	return f, nil
+}
+
+var errNotRegular = errors.New("not a regular file")
 
 // reason is an error without the path, which the finding names already.
 func reason(err error) string {

@@ -50,7 +50,7 @@ func fixtures(t testing.TB) string {
 		rel := h.Name[i+len("fixtures/"):]
 		top, _, _ := strings.Cut(rel, "/")
 		switch top {
-		case "synthetic-archives", "postfix-3.7-queue", "postfix-queue", "exim-4.96-spool":
+		case "synthetic-archives", "postfix-3.7-queue", "postfix-queue", "exim-4.96-spool", "exim-spool":
 		default:
 			continue
 		}
@@ -228,6 +228,10 @@ func TestCorpusSynthetic(t *testing.T) {
 		{path: "rfc2442-crlf.bsmtp", want: final, got: same, envelope: true},
 		{path: "exim-style.bsmtp", want: final, got: same, envelope: true},
 		{path: "amavis-quarantine", want: same, got: noAmavis, envelope: true, sorted: true},
+		{
+			path: "exchange-journal", want: final, got: lf, envelope: true, sorted: true,
+			first: time.Date(2026, 1, 5, 10, 0, 0, 0, time.UTC),
+		},
 		{
 			path: "always-bcc-Maildir", opts: Options{Own: []string{"archive@example.com"}}, want: final, got: same,
 			first: time.Unix(1767607200, 0).UTC(),
@@ -407,5 +411,48 @@ func TestCorpusExim(t *testing.T) {
 	}
 	if !bytes.Contains([]byte(out[2].Body), []byte("last line\n")) {
 		t.Errorf("body %q", out[2].Body)
+	}
+}
+
+func TestCorpusEximSpool(t *testing.T) {
+	dir := fixtures(t)
+	type want struct {
+		sender string
+		to     []string
+		head   string // how the message starts
+		end    string
+		at     time.Time
+	}
+	for _, c := range []struct {
+		dir  string
+		want []want
+	}{
+		{"exim-4.96-spool/input", []want{
+			{
+				"ann@example.net",
+				[]string{"bob@example.com", "sales@example.com"},
+				"Received: from root (helo=client.example.net)\n", "\n\nhello\n.dot\nFrom here\n", time.Unix(1795337816, 802653000),
+			},
+			{"", []string{"carol@example.com"}, "Received: from root (helo=client.example.net)\n", "", time.Unix(1795337816, 807925000)},
+		}},
+		{"exim-spool/0699", []want{{"nobody@test.ex", []string{"nulldeliver@test.ex"}, "Received: from nnn by lap-p1.dom.ain", "", time.Unix(1687693404, 878082000)}}},
+		{"exim-spool/0910", []want{{"", []string{"root@example.com"}, "Received: from Debian-exim by muli", "", time.Unix(1567066204, 0)}}},
+		{"exim-spool/1100", []want{{"", []string{"root@schlittermann.de"}, "Received: from Debian-exim by muli", "", time.Unix(1566979804, 0)}}},
+	} {
+		t.Run(c.dir, func(t *testing.T) {
+			out, findings := collect(t, filepath.Join(dir, filepath.FromSlash(c.dir)), Options{})
+			if len(findings) > 0 || len(out) != len(c.want) {
+				t.Fatalf("%d messages, want %d; findings %+v", len(out), len(c.want), findings)
+			}
+			for i, w := range c.want {
+				g := out[i]
+				if g.Sender != w.sender || !slices.Equal(g.To, w.to) || g.How != Container || !g.Arrival.Equal(w.at) || g.Format != "exim" {
+					t.Errorf("%s: %+v, want %+v", g.Pos, g, w)
+				}
+				if !strings.HasPrefix(g.Body, w.head) || !strings.HasSuffix(g.Body, w.end) || strings.Contains(g.Body, "\nTo: x\n") {
+					t.Errorf("%s: body %q", g.Pos, g.Body)
+				}
+			}
+		})
 	}
 }

@@ -5,7 +5,9 @@
 // The format of a file is recognised by its content, never by its name alone;
 // a tree may mix formats, and compression is undone at any depth: mbox in its
 // four variants, Maildir and .eml trees, tar, zip, batched SMTP, Postfix queue
-// files. Each format is one file of this package behind one small interface.
+// files, Exim spool files, Exchange journal reports, quarantines, .emlx and the
+// export of piler. Each format is one file of this package behind one small
+// interface.
 //
 // Nothing is executed, nothing is unpacked to disk beyond a bounded spool,
 // links and names that lead outside are refused, and memory does not grow with

@@ -20,6 +20,7 @@ var prefixFields = map[string]How{
 	"envelope-to":           EnvelopeTo,
 	"x-envelope-recipient":  EnvelopeTo,
 	"x-rcpt-to":             EnvelopeTo,
+	"x-piler-envelope-to":   EnvelopeTo,
 	"x-original-to":         OriginalTo,
 	"delivered-to":          DeliveredTo,
 	"x-delivered-to":        DeliveredTo,
@@ -29,7 +30,7 @@ var prefixFields = map[string]How{
 // trusted prefix, which is taken off, and the arrival time.
 func (p *pass) complete(in *input, m *Message) {
 	o := &p.a.opts
-	if m.Format != "bsmtp" && m.Format != "postfix" {
+	if !m.sealed() {
 		p.prefix(m)
 		if p.a.pattern != nil {
 			p.fromPath(in, m)
@@ -46,6 +47,16 @@ func (p *pass) complete(in *input, m *Message) {
 	}
 	m.Recipients = p.dropOwn(m.Recipients)
 	p.arrival(in, m)
+}
+
+// sealed tells whether the container holds the message apart from its
+// envelope, so that nothing in front of the message is the archive's own.
+func (m *Message) sealed() bool {
+	switch m.Format {
+	case "bsmtp", "postfix", "exim":
+		return true
+	}
+	return false
 }
 
 // prefix reads the trusted block and removes it from the message.
@@ -68,6 +79,9 @@ func (p *pass) prefix(m *Message) {
 			break
 		}
 		end = f.end
+		if name == "x-quarantine-id" {
+			break // amavis' last field: what follows came with the message
+		}
 		if isSender && !m.SenderKnown {
 			m.Sender, m.SenderKnown = firstAddress(f.text()), true
 		}

@@ -98,10 +98,76 @@ func FuzzZip(f *testing.F) {
 
 func FuzzEml(f *testing.F) {
 	f.Add([]byte(msg(1)))
-	f.Add([]byte("12\nSubject: x\n\nrest"))
 	f.Add([]byte(gz(f, msg(1))))
 	f.Add([]byte("X-Envelope-To: <a@b>, \"c,d\"@e,,<>\n\nReceived: by x for <>"))
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.eml", 0o600, b) })
+}
+
+func FuzzEmlx(f *testing.F) {
+	f.Add([]byte("12\nSubject: x\n\nrest"))
+	f.Add([]byte("3\r\nA: b\n\n<plist/>"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.emlx", 0o600, b) })
+}
+
+func FuzzAmavis(f *testing.F) {
+	f.Add([]byte("Return-Path: <a@b>\nDelivered-To: q\nX-Envelope-From: <a@b>\nX-Envelope-To: <c@d>,\n <e@f>\nX-Envelope-To-Blocked: \nX-Quarantine-ID: <x>\nReceived: x\n\nb"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "clean-x", 0o600, b) })
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(report("", "Sender: a@b\nTo: c@d, Expanded: l@d\n", plain(1))))
+	f.Add([]byte(report("base64", "U2VuZGVyOiA8Pg==\n", "")))
+	f.Add([]byte("X-MS-Journal-Report:\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nTo: a@b\n--b\nContent-Type: message/rfc822\n\n--b--"))
+	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.eml", 0o600, b) })
+}
+
+// fuzzTree is fuzzRead for what lies in several files; the first is the one
+// that the fuzzer makes.
+func fuzzTree(t *testing.T, files map[string]string) {
+	a, err := Open(treeOf(t, files), Options{Memory: 4 << 10, MaxMessage: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := a.Cursor()
+	defer c.Close()
+	for it, err := range a.Messages(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if it.Message == nil {
+			continue
+		}
+		b, err := io.ReadAll(it.Message.Open())
+		if err != nil || int64(len(b)) != it.Message.Size() {
+			t.Fatalf("size %d, %d bytes, %v", it.Message.Size(), len(b), err)
+		}
+		if _, err := c.Get(context.Background(), it.Message.Pos); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func FuzzExim(f *testing.F) {
+	f.Add([]byte(eximH(eximSeed)), []byte("hello\r\n.x\n"))
+	f.Add([]byte("1xV3NY-0004WI-2a-H\nu 0 0\n<>\n1 0\n-aclc x 3\na\nb\nYY a\nNN b\nNN c\n0\n\n"), []byte("x"))
+	f.Fuzz(func(t *testing.T, h, d []byte) {
+		fuzzTree(t, map[string]string{"input/1xV3NY-0004WI-2a-H": string(h), "input/1xV3NY-0004WI-2a-D": "1xV3NY-0004WI-2a-D\n" + string(d)})
+	})
+}
+
+func FuzzQuarantine(f *testing.F) {
+	f.Add("<a@b>\n\"c, d\"@e, f@g\n", "<>\n")
+	f.Fuzz(func(t *testing.T, to, from string) {
+		fuzzTree(t, map[string]string{"q/1/message": plain(1), "q/1/recipients": to, "q/1/sender": from})
+	})
+}
+
+func FuzzPiler(f *testing.F) {
+	f.Add("7\ta@b\n12,c@d\n")
+	f.Add("id;to\n\"12\";\"x@y\"")
+	f.Fuzz(func(t *testing.T, list string) {
+		fuzzTree(t, map[string]string{"12.eml": plain(1), "7.eml": plain(2), "recipients.tsv": list})
+	})
 }
 
 func FuzzDate(f *testing.F) {

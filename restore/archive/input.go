@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"time"
 )
 
@@ -22,6 +23,9 @@ type input struct {
 	plain io.ReaderAt // the bytes as they lie on disk; nil inside containers and compression
 	size  int64       // with plain
 	mail  bool        // its place says that it is one message: a Maildir, an .eml name
+	// beside opens a regular file of the same directory. It is nil inside of
+	// containers, which are streams: nothing there can be looked up.
+	beside func(name string) (*os.File, error)
 }
 
 // format is one archive format. Formats are asked in the order of the list.
@@ -39,6 +43,9 @@ func formats() []format {
 		{"zip", matchZip, readZip},
 		{"tar", matchTar, readTar},
 		{"postfix", matchPostfix, readPostfix},
+		{"exim", matchExim, readExim},
+		{"quarantine", matchQuarantine, readQuarantine},
+		{"piler", matchPiler, readPiler},
 		{"bsmtp", matchBSMTP, readBSMTP},
 		{"mbox", matchMbox, readMbox},
 		{"emlx", matchEmlx, readEmlx},

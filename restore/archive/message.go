@@ -97,7 +97,7 @@ type Message struct {
 	Recipients  []Recipient // empty: the envelope is not known
 	Arrival     time.Time   // zero when nothing says it
 	ArrivalFrom TimeSource
-	Format      string // "mbox", "maildir", "eml", "bsmtp", "postfix" …
+	Format      string // "mbox", "maildir", "eml", "bsmtp", "postfix", "journal" …
 
 	content content
 	direct  bool // its file lies plain on disk and can be entered at its offset

@@ -70,6 +70,11 @@ func (p *pass) emit(in *input, m *Message) error {
 	}
 	m.direct, p.told = in.plain != nil, 0
 	p.complete(in, m)
+	if isReport(m) {
+		if told, err := p.journal(m); err != nil || told {
+			return err
+		}
+	}
 	if !p.yield(Item{Message: m}, nil) {
 		return errStop
 	}
