@@ -60,9 +60,16 @@ type outCell struct {
 type folderState struct {
 	info      []*manifest.Folder // nil where the side has no such folder
 	messages  []int64
-	elsewhere []int64 // messages that lie in other folders on a side which has no such folder
-	asked     uint32  // sides whose missing folder was looked for again
-	came      uint32  // … and was found
+	elsewhere []int64        // messages that lie in other folders on a side which has no such folder
+	asked     uint32         // sides whose missing folder was looked for again
+	hidden    map[int]string // … and may be there: why that is not known
+}
+
+func (f *folderState) hide(side int, why string) {
+	if f.hidden == nil {
+		f.hidden = make(map[int]string)
+	}
+	f.hidden[side] = why
 }
 
 // sideState is one side's mailbox.

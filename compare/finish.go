@@ -9,40 +9,55 @@ import (
 // conclude judges every group that was kept and puts those of interest into
 // the order of output.
 func (b *body) conclude(ctx context.Context, row *Row) error {
-	for i := int32(0); int(i) < b.cells.len(); i++ {
-		if !b.isHead(i) {
-			continue
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		g, err := b.group(i)
+	for from := int32(0); int(from) < b.cells.len(); {
+		to, again, err := b.recheck(ctx, from)
 		if err != nil {
 			return err
 		}
-		row.Messages++
-		if err := b.presence(ctx, g); err != nil {
-			return err
+		for i := from; i < to; i++ {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if !b.isHead(i) {
+				continue
+			}
+			if err := b.settleGroup(ctx, i, again, row); err != nil {
+				return err
+			}
 		}
-		first, _ := g.First()
-		if first == nil {
-			continue // went everywhere while it was compared
-		}
-		if err := b.judge(ctx, g); err != nil {
-			return err
-		}
-		b.tally(g, row)
-		if len(g.Differences) == 0 && !b.c.o.Groups {
-			continue
-		}
-		b.buf = appendGroup(b.buf[:0], g)
-		p, err := b.put(b.buf)
-		if err != nil {
-			return err
-		}
-		b.out = append(b.out, outCell{head: i, verdict: p, key: uint32(b.folder[first.Folder])<<1 | subRank(first.Sub)})
+		from = to
 	}
 	return b.sortOut()
+}
+
+// settleGroup judges the group of one head and keeps it where it is of interest.
+func (b *body) settleGroup(ctx context.Context, head int32, again *recheck, row *Row) error {
+	g, err := b.group(head)
+	if err != nil {
+		return err
+	}
+	row.Messages++
+	if err := b.presence(ctx, g, again); err != nil {
+		return err
+	}
+	first, _ := g.First()
+	if first == nil {
+		return nil // went everywhere while it was compared
+	}
+	if err := b.judge(ctx, g); err != nil {
+		return err
+	}
+	b.tally(g, row)
+	if len(g.Differences) == 0 && !b.c.o.Groups {
+		return nil
+	}
+	b.buf = appendGroup(b.buf[:0], g)
+	p, err := b.put(b.buf)
+	if err != nil {
+		return err
+	}
+	b.out = append(b.out, outCell{head: head, verdict: p, key: uint32(b.folder[first.Folder])<<1 | subRank(first.Sub)})
+	return nil
 }
 
 // subRank orders "cur/…" before "new/…".

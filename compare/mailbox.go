@@ -335,8 +335,8 @@ func (b *body) folderLines(k int, row *Row) {
 		case b.names[k] == inbox:
 			// A mailbox that is there has an INBOX, if an empty one.
 			c.Folder = &manifest.Folder{Name: inbox}
-		case f.came&(1<<i) != 0:
-			c.Unknown = "it came while the stores were compared"
+		case f.hidden[i] != "":
+			c.Unknown = f.hidden[i]
 		case len(s.blind) > 0:
 			c.Unknown = s.hides()
 		case s.tripped != "" && s.goneFrom[b.names[k]] && !b.c.o.Groups:

@@ -9,46 +9,32 @@ import (
 	"mailsync/manifest"
 )
 
-// presence decides of each side that has no copy whether that is proven.
-func (b *body) presence(ctx context.Context, g *Group) error {
-	var lack []int
+// presence decides of each side that has no copy whether that is proven, by
+// what was looked for again.
+func (b *body) presence(ctx context.Context, g *Group, r *recheck) error {
 	for i := range g.Copies {
-		c := &g.Copies[i]
+		c, s := &g.Copies[i], &b.sides[i]
 		if !c.Absent() {
 			continue
 		}
-		s := &b.sides[i]
 		if why := b.hidden(g, i); why != "" {
 			c.Unknown, g.Whole[i] = why, false
 			s.doubt(why, 1)
-			continue
-		}
-		if s.Absent {
-			continue
-		}
-		if g.Whole[i] {
+		} else if g.Whole[i] && !s.Absent {
 			if err := b.lookFolder(ctx, g, i); err != nil {
 				return err
 			}
-			continue
 		}
-		lack = append(lack, i)
 	}
 	absent := false
-	for _, i := range lack {
-		p, why, err := b.lookAgain(ctx, g, i)
-		if err != nil {
-			return err
-		}
+	seen := g.sightings()
+	for _, i := range b.lacking(g) {
 		c := &g.Copies[i]
-		switch p {
+		switch p, why := r.again(b, i, seen); p {
 		case Present:
 			c.Unknown = "it was moved or delivered while the stores were compared"
 		case UnknownPresence:
-			c.Unknown = "it could not be looked for again"
-			if why != "" {
-				c.Unknown += ": " + why
-			}
+			c.Unknown = unsure(why)
 			b.sides[i].doubt("messages could not be looked for again", 1)
 		case Absent:
 			absent = true
@@ -58,21 +44,28 @@ func (b *body) presence(ctx context.Context, g *Group) error {
 		return nil
 	}
 	// What went on the other side meanwhile is not missing here.
-	for i := range g.Copies {
-		e := g.Copies[i].Entry
-		if e == nil || !b.sides[i].live {
+	for k := range seen {
+		n := &seen[k]
+		if !b.sides[n.side].live {
 			continue
 		}
-		p, _, err := b.lookup(ctx, i, e)
-		if err != nil {
-			return err
-		}
-		if p == Absent {
-			g.Copies[i] = Copy{Base: g.Copies[i].Base}
-			g.One[i] = -1
+		if p, _ := r.holding.answer(n.spot, n.unique); p == Absent {
+			g.Copies[n.side] = Copy{Base: g.Copies[n.side].Base}
+			g.One[n.side] = -1
 		}
 	}
 	return nil
+}
+
+// lacking returns the sides that seem to lack a message which they would show
+// if they had it, by itself and not with its whole folder or mailbox.
+func (b *body) lacking(g *Group) (sides []int) {
+	for i := range g.Copies {
+		if g.Copies[i].Absent() && !b.sides[i].Absent && !g.Whole[i] && b.hidden(g, i) == "" {
+			sides = append(sides, i)
+		}
+	}
+	return sides
 }
 
 // hidden tells why a copy that a side does not show may be there all the same.
@@ -113,59 +106,39 @@ func (s *sideState) hides() string {
 	return fmt.Sprintf("folder %q could not be looked into: %s", folder, s.blind[folder])
 }
 
-// lookAgain looks for a message that a side lacks under every name that the
-// other sides know it by. A name that the side has for another of its messages
-// proves nothing.
-func (b *body) lookAgain(ctx context.Context, g *Group, side int) (Presence, string, error) {
-	if !b.sides[side].live {
-		return Absent, "", nil
-	}
-	var asked []*manifest.Entry
-	for i := range g.Copies {
-		e := g.Copies[i].Entry
-		if e == nil || g.named[i]&(1<<side) != 0 || slices.ContainsFunc(asked, func(o *manifest.Entry) bool { return o.Folder == e.Folder && o.Unique == e.Unique }) {
-			continue
-		}
-		asked = append(asked, e)
-		if p, why, err := b.lookup(ctx, side, e); err != nil || p != Absent {
-			return p, why, err
-		}
-	}
-	return Absent, "", nil
-}
-
-func (b *body) lookup(ctx context.Context, side int, e *manifest.Entry) (Presence, string, error) {
-	ref := manifest.Ref{Store: b.c.infos[side].Name, Mailbox: b.name, Folder: e.Folder, Unique: e.Unique}
-	p, err := b.c.sides[side].Witness.Lookup(ctx, ref)
-	if ctx.Err() != nil {
-		return UnknownPresence, "", context.Cause(ctx)
-	}
-	if err != nil {
-		return UnknownPresence, err.Error(), nil
-	}
-	return p, "", nil
-}
-
 // lookFolder looks again for a folder that a side lacks, once, by one of its messages.
 func (b *body) lookFolder(ctx context.Context, g *Group, side int) error {
-	if !b.sides[side].live {
+	s := &b.sides[side]
+	if !s.live {
 		return nil
 	}
 	e, _ := g.First()
 	f := &b.folders[b.folder[e.Folder]]
 	if f.asked&(1<<side) == 0 {
 		f.asked |= 1 << side
-		p, _, err := b.lookup(ctx, side, e)
+		p, why, err := b.lookup(ctx, spot{side, e.Folder}, []string{e.Unique})
 		if err != nil {
 			return err
 		}
-		if p == Present {
-			f.came |= 1 << side
+		switch {
+		case len(p) == 1 && p[0] == Absent:
+		case len(p) == 1 && p[0] == Present:
+			f.hide(side, "it came while the stores were compared")
+		default:
+			f.hide(side, unsure(why))
+			s.doubt("folders could not be looked for again", f.most())
 		}
 	}
-	if f.came&(1<<side) != 0 {
-		g.Copies[side].Unknown = "its folder came while the stores were compared"
-		g.Whole[side] = false
+	if why := f.hidden[side]; why != "" {
+		g.Copies[side].Unknown, g.Whole[side] = "its folder: "+why, false
 	}
 	return nil
+}
+
+// unsure says that a second look was of no help.
+func unsure(why string) string {
+	if why == "" {
+		return "it could not be looked for again"
+	}
+	return "it could not be looked for again: " + why
 }

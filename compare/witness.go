@@ -56,10 +56,13 @@ type Evidence struct {
 
 // Witness looks again at one store.
 type Witness interface {
-	// Lookup looks for the message as it is now. Ref.Unique may be found
-	// under another name, flag or sub-directory of the same folder. Absent is
-	// answered only when it is proven, not from one listing.
-	Lookup(ctx context.Context, ref manifest.Ref) (Presence, error)
+	// Lookup looks for messages of one folder as they are now, all at once: its
+	// price is that of the folder, whatever their number. unique holds their
+	// unique names; each may be found under another name, flag or sub-directory
+	// of the folder. The answers come in the order of the names, one for each.
+	// Absent is answered only when it is proven, not from one listing. With an
+	// error nothing is known of any of them.
+	Lookup(ctx context.Context, mailbox, folder string, unique []string) ([]Presence, error)
 	// Evidence establishes one kind of evidence about the copy that entry
 	// describes. A witness that cannot answers with Known false.
 	Evidence(ctx context.Context, store, mailbox string, entry *manifest.Entry, kind EvidenceKind) (Evidence, error)

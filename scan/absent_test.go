@@ -264,7 +264,7 @@ func TestQuestionsAtOnce(t *testing.T) {
 					}
 				}
 				for unique, want := range map[string]compare.Presence{fmt.Sprintf("%04d.h", i): compare.Present, fmt.Sprintf("no%d", i): compare.Absent} {
-					p, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: unique})
+					p, err := ask(t, s, "u", "INBOX", unique)
 					if err != nil || p != want && p != compare.UnknownPresence {
 						t.Errorf("%s: %v, %v", unique, p, err)
 					}
@@ -286,25 +286,25 @@ func TestWitness(t *testing.T) {
 	files := b.many("u/cur", 3)
 	s := scanner(t, b.path, Options{})
 	rec := mustLook(t, s, "u", nil, LookOptions{})
-	ask := func(folder, unique string, want compare.Presence) {
+	expect := func(folder, unique string, want compare.Presence) {
 		t.Helper()
 		for range 2 { // the second answer comes from what the first has learned
-			got, err := s.Lookup(t.Context(), manifest.Ref{Store: "primary", Mailbox: "u", Folder: folder, Unique: unique})
+			got, err := ask(t, s, "u", folder, unique)
 			if err != nil || got != want {
 				t.Errorf("%s %s: %v, %v, want %v", folder, unique, got, err, want)
 			}
 		}
 	}
-	ask("INBOX", "0001.h", compare.Present)
-	ask("Sent", "0001.h", compare.Absent)
-	ask("None", "0001.h", compare.Absent)
+	expect("INBOX", "0001.h", compare.Present)
+	expect("Sent", "0001.h", compare.Absent)
+	expect("None", "0001.h", compare.Absent)
 	b.check(os.Rename(b.at(files[1]), b.at(strings.Replace(files[1], ":2,S", ":2,RS", 1))))
-	ask("INBOX", "0001.h", compare.Present)
+	expect("INBOX", "0001.h", compare.Present)
 	b.remove(files[0])
-	ask("INBOX", "0000.h", compare.Absent)
+	expect("INBOX", "0000.h", compare.Absent)
 	b.put("u/.Sent/new", "0001.h", mail("late", 10), "")
-	ask("Sent", "0001.h", compare.Present)
-	if got, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "nobody", Folder: "INBOX", Unique: "x"}); got != compare.UnknownPresence || err != nil {
+	expect("Sent", "0001.h", compare.Present)
+	if got, err := ask(t, s, "nobody", "INBOX", "x"); got != compare.UnknownPresence || err != nil {
 		t.Errorf("mailbox that is not there: %v %v", got, err)
 	}
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
+	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
 )
 
@@ -32,9 +33,16 @@ func (fl *folderLook) lookAgain(ctx context.Context, t *task) (*task, error) {
 	// A listing that was made for another file may show this one's new name; it
 	// may as well be older than the end of this one.
 	if fl.again != nil {
-		n, _, err := fl.tryNames(ctx, t)
+		n, shown, err := fl.tryNames(ctx, t)
 		if n != nil || err != nil {
 			return n, err
+		}
+		if !shown && fl.atRest() {
+			// Nothing has moved since it was proven that the name is not there.
+			if t.old != nil {
+				fl.absent(t.old)
+			}
+			return nil, nil
 		}
 	}
 	// What is renamed all the time is opened as soon as it is seen.
@@ -173,10 +181,12 @@ func (fl *folderLook) relist(ctx context.Context) error {
 		return nil
 	}
 	fl.looks++
+	began := fl.v.s.opt.Now()
 	l, err := fl.dirs.list(ctx, fl.v.s.opt.Now, fineMargin)
 	if err != nil {
 		return err
 	}
+	fl.lasting = lasting(fl.dirs.new, l.newStamp, began, fl.v.margin) && lasting(fl.dirs.cur, l.curStamp, began, fl.v.margin)
 	fl.relisted += int64(len(l.items)) + 100
 	if l.still {
 		// One listing may lack a name even so, on a file system that lists
@@ -187,6 +197,30 @@ func (fl *folderLook) relist(ctx context.Context) error {
 	}
 	fl.again = l
 	return nil
+}
+
+// lasting tells whether a stamp that was read at a time is moved by whatever
+// changes the directory later.
+func lasting(d *beneath.Dir, s manifest.DirStamp, began time.Time, margin time.Duration) bool {
+	return d == nil || margin <= fineMargin || settled(s, began, margin).Safe
+}
+
+// atRest tells whether the last listing was proven whole and nothing has moved
+// since. So what N messages cost that are gone does not grow with the folder.
+func (fl *folderLook) atRest() bool {
+	if fl.missing {
+		return true
+	}
+	l := fl.again
+	if l == nil || !l.still || !fl.lasting {
+		return false
+	}
+	same := func(d *beneath.Dir, was manifest.DirStamp) bool {
+		now, err := stamp(d)
+		now.Safe = was.Safe
+		return err == nil && now == was
+	}
+	return same(fl.dirs.new, l.newStamp) && same(fl.dirs.cur, l.curStamp)
 }
 
 // rest lists the folder until nothing moves meanwhile, for a while.

@@ -30,9 +30,12 @@ type door struct {
 	// listing is held while the directories are listed: a descriptor has one
 	// position.
 	listing sync.Mutex
-	// list is the last listing that a second one has confirmed; it answers for
-	// as long as the directories' stamps do not move.
-	list *listing
+	margin  time.Duration // how old a stamp must be to be trusted
+	// What the last listings showed: shown answers whether a message is there,
+	// names under which name. Both answer for as long as the directories'
+	// stamps do not move.
+	shown *shown
+	names *listing
 }
 
 func (o *door) close() {
@@ -40,9 +43,9 @@ func (o *door) close() {
 	_ = o.root.Close()
 }
 
-// current tells whether a listing still shows what lies under the folder's
-// name.
-func (o *door) current(l *listing) bool {
+// current tells whether the directories that lie under the folder's name now
+// are in the state that a listing found.
+func (o *door) current(newStamp, curStamp manifest.DirStamp) bool {
 	same := func(sub string, rec manifest.DirStamp) bool {
 		name := sub
 		if o.dir != "" {
@@ -56,7 +59,7 @@ func (o *door) current(l *listing) bool {
 		now.Safe = rec.Safe
 		return err == nil && now == rec
 	}
-	return same("new", l.newStamp) && same("cur", l.curStamp)
+	return same("new", newStamp) && same("cur", curStamp)
 }
 
 // doors keeps the folders open that were asked for last, so that a question
@@ -136,7 +139,10 @@ func (s *Scanner) enterAt(key string, place maildir.Place, dir string) (*door, e
 	if err != nil {
 		return nil, err
 	}
-	o := &door{key: key, root: root, dir: dir, uses: 1}
+	o := &door{key: key, root: root, dir: dir, uses: 1, margin: coarseMargin}
+	if f, err := root.FileSystem(); err == nil {
+		o.margin = raceMargin(f, s.multi)
+	}
 	at, err := root.OpenDir(dir)
 	if err != nil {
 		o.close()
@@ -204,111 +210,6 @@ func (d *doors) close() {
 	}
 }
 
-// Lookup implements compare.Witness. Absent is answered when the folder was
-// listed twice, nothing moved during either listing, and neither shows the
-// name; or when the folder itself is not there in a mailbox that is.
-func (s *Scanner) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
-	o, _, p, err := s.search(ctx, ref.Mailbox, ref.Unique, func() (*door, error) { return s.enterFolder(ctx, ref.Mailbox, ref.Folder) })
-	if o != nil {
-		s.doors.leave(o, false)
-	}
-	return p, err
-}
-
-// search finds the present name of a message by its unique part. With Present
-// the caller gives the door back. enter opens the folder.
-func (s *Scanner) search(ctx context.Context, mailbox, unique string, enter func() (*door, error)) (*door, item, compare.Presence, error) {
-	rested := false
-	for try := range stillTries {
-		o, err := enter()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, item{}, s.noFolder(ctx, mailbox), nil
-		}
-		if err != nil {
-			return nil, item{}, compare.UnknownPresence, unlessCancelled(ctx)
-		}
-		l := s.doors.listOf(o)
-		confirmed := l != nil && o.current(l)
-		if !confirmed {
-			o.listing.Lock()
-			l, err = o.dirs.list(ctx, s.opt.Now, fineMargin)
-			o.listing.Unlock()
-			if err != nil {
-				s.doors.leave(o, true)
-				return nil, item{}, compare.UnknownPresence, unlessCancelled(ctx)
-			}
-		}
-		for _, it := range l.group(unique) {
-			if !it.odd {
-				return o, it, compare.Present, nil
-			}
-		}
-		if confirmed || rested && l.still && o.current(l) {
-			s.doors.keepList(o, l)
-			s.doors.leave(o, false)
-			return nil, item{}, compare.Absent, nil
-		}
-		// The second look takes its own way to the directories.
-		s.doors.leave(o, true)
-		if rested = l.still; !rested {
-			if err := pause(ctx, time.Duration(try+1)*fineMargin); err != nil {
-				return nil, item{}, compare.UnknownPresence, err
-			}
-		}
-	}
-	return nil, item{}, compare.UnknownPresence, nil
-}
-
-// maxKept bounds the names that are kept in confirmed listings.
-const maxKept = 1 << 20
-
-func (d *doors) listOf(o *door) *listing {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return o.list
-}
-
-func (d *doors) keepList(o *door, l *listing) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if o.list == l {
-		return
-	}
-	kept := len(l.items)
-	for el := d.lru.Front(); el != nil; el = el.Next() {
-		if other := el.Value.(*door); other != o && other.list != nil {
-			if kept += len(other.list.items); kept > maxKept {
-				other.list = nil
-			}
-		}
-	}
-	o.list = l
-}
-
-// unlessCancelled returns the cause of a cancelled look, and nil for one that
-// failed otherwise: its answer is "unknown".
-func unlessCancelled(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// noFolder tells what the lack of a folder's directory proves: its messages
-// are absent where the mailbox itself is there.
-func (s *Scanner) noFolder(ctx context.Context, mailbox string) compare.Presence {
-	place, err := s.Place(ctx, mailbox)
-	if err != nil {
-		return compare.UnknownPresence
-	}
-	d, err := s.openAt(place.Root)
-	if err != nil {
-		return compare.UnknownPresence
-	}
-	_ = d.Close()
-	return compare.Absent
-}
-
 // OpenMessage opens the stored bytes of a message. Where its name is gone, it
 // is looked for under its unique part, in both directories: flags rename files.
 // ErrGone says that it is proven not to be there.
@@ -334,26 +235,82 @@ func (s *Scanner) openMessage(ctx context.Context, mailbox string, sub manifest.
 	s.doors.leave(o, false)
 	unique := maildir.ParseName(name).Unique
 	for range hunts {
-		o, it, p, err := s.search(ctx, mailbox, unique, enter)
-		if err != nil {
+		p, err := s.lookup(ctx, mailbox, []string{unique}, enter)
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		switch p {
-		case compare.Absent:
+		case p[0] == compare.Absent:
 			return nil, fmt.Errorf("%w: %q in mailbox %q", ErrGone, name, mailbox)
-		case compare.UnknownPresence:
+		case p[0] == compare.UnknownPresence:
 			return nil, fmt.Errorf("%w: %q in mailbox %q", compare.ErrUnknown, name, mailbox)
 		}
-		f, err := o.dirs.of(it.sub).OpenFile(it.name)
-		if err == nil {
-			return &openMessage{File: f, s: s, o: o}, nil
-		}
-		s.doors.leave(o, false)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
+		f, err := s.openRenamed(ctx, unique, enter)
+		if err == nil || !errors.Is(err, fs.ErrNotExist) {
+			return f, err
 		}
 	}
 	return nil, fmt.Errorf("%w: %q in mailbox %q is renamed faster than it can be opened", compare.ErrUnknown, name, mailbox)
+}
+
+// openRenamed opens a message under the name that a listing shows for its
+// unique part.
+func (s *Scanner) openRenamed(ctx context.Context, unique string, enter func() (*door, error)) (*openMessage, error) {
+	o, err := enter()
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.namesOf(ctx, o)
+	if err != nil {
+		s.doors.leave(o, true)
+		return nil, err
+	}
+	err = error(fs.ErrNotExist)
+	for _, it := range l.group(unique) {
+		if it.odd {
+			continue
+		}
+		var f *beneath.File
+		if f, err = o.dirs.of(it.sub).OpenFile(it.name); err == nil {
+			return &openMessage{File: f, s: s, o: o}, nil
+		}
+	}
+	s.doors.leave(o, false)
+	return nil, err
+}
+
+// maxNames bounds the names that are kept in listings.
+const maxNames = 1 << 18
+
+// namesOf lists a folder, unless it has not moved since it was listed.
+func (s *Scanner) namesOf(ctx context.Context, o *door) (*listing, error) {
+	d := &s.doors
+	d.mu.Lock()
+	l := o.names
+	d.mu.Unlock()
+	if l != nil && o.current(l.newStamp, l.curStamp) {
+		return l, nil
+	}
+	o.listing.Lock()
+	l, err := o.dirs.list(ctx, s.opt.Now, o.margin)
+	o.listing.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	if !l.still {
+		return l, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	kept := len(l.items)
+	for el := d.lru.Front(); el != nil; el = el.Next() {
+		if other := el.Value.(*door); other != o && other.names != nil {
+			if kept += len(other.names.items); kept > maxNames {
+				other.names = nil
+			}
+		}
+	}
+	o.names = l
+	return l, nil
 }
 
 // openMessage is a file that keeps its folder open.

@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-
-	"mailsync/manifest"
 )
 
 func TestHostileTree(t *testing.T) {
@@ -84,7 +82,7 @@ func TestAccessTimesOfAStoreStay(t *testing.T) {
 	}
 	m := mustLook(t, s, "u", nil, LookOptions{})
 	mustLook(t, s, "u", m, LookOptions{Decide: DecideRead})
-	if _, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: "none"}); err != nil {
+	if _, err := s.Lookup(t.Context(), "u", "INBOX", []string{"none"}); err != nil {
 		t.Error(err)
 	}
 	b.check(filepath.WalkDir(b.path, func(p string, _ os.DirEntry, err error) error {

@@ -112,7 +112,7 @@ func TestLiveStore(t *testing.T) {
 						t.Fatalf("round %d: %+v", round, m.entries[i])
 					}
 				}
-				p, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: fmt.Sprintf("%04d.h", round*17)})
+				p, err := ask(t, s, "u", "INBOX", fmt.Sprintf("%04d.h", round*17))
 				if err != nil || p == compare.Absent {
 					t.Errorf("round %d: lookup says %v, %v", round, p, err)
 				}

@@ -317,7 +317,7 @@ func TestUniqueNamesWithScatteredSizes(t *testing.T) {
 	if len(m.entries) != 2 || m.entries[0].Unique != "1.h,a=b" || m.entries[1].Unique != "1.h,x=y" {
 		t.Fatalf("%+v", m.entries)
 	}
-	if p, err := s.Lookup(t.Context(), manifest.Ref{Mailbox: "u", Folder: "INBOX", Unique: "1.h,x=y"}); p != compare.Present || err != nil {
+	if p, err := ask(t, s, "u", "INBOX", "1.h,x=y"); p != compare.Present || err != nil {
 		t.Errorf("%v %v", p, err)
 	}
 }

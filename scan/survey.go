@@ -34,6 +34,7 @@ type folderLook struct {
 	isOpen   bool
 	list     *listing
 	again    *listing // a later listing, for what was not found
+	lasting  bool     // whatever moves after it moves its stamps
 	looks    int      // how often it was listed again
 	relisted int64    // names in those listings
 	restless int      // how often it did not come to rest when that was waited for

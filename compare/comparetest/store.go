@@ -135,7 +135,8 @@ type Store struct {
 	mu    sync.Mutex
 	Opens []string // mailboxes that were opened
 	Asked []Ask
-	Looks []manifest.Ref
+	Looks []manifest.Ref // messages that were looked for again
+	Calls []string       // mailbox and folder of each Lookup
 }
 
 // Ask is one question to a Witness.
@@ -293,28 +294,34 @@ func (v *view) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] 
 func (v *view) Blind() map[string]string { return v.b.Blind }
 
 // Lookup implements compare.Witness.
-func (s *Store) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
+func (s *Store) Lookup(ctx context.Context, mailbox, folder string, unique []string) ([]compare.Presence, error) {
 	if ctx.Err() != nil {
-		return compare.UnknownPresence, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	ref.Store = ""
 	s.mu.Lock()
-	s.Looks = append(s.Looks, ref)
+	s.Calls = append(s.Calls, mailbox+" "+folder)
+	for _, u := range unique {
+		s.Looks = append(s.Looks, manifest.Ref{Mailbox: mailbox, Folder: folder, Unique: u})
+	}
 	s.mu.Unlock()
 	if s.LookErr != nil {
-		return compare.UnknownPresence, s.LookErr
+		return nil, s.LookErr
 	}
+	out := make([]compare.Presence, len(unique))
+	for i, u := range unique {
+		out[i] = s.presence(manifest.Ref{Mailbox: mailbox, Folder: folder, Unique: u})
+	}
+	return out, nil
+}
+
+func (s *Store) presence(ref manifest.Ref) compare.Presence {
 	if p, ok := s.Now[ref]; ok {
-		return p, nil
+		return p
 	}
-	b := s.Boxes[ref.Mailbox]
-	if b == nil {
-		return compare.Absent, nil
+	if b := s.Boxes[ref.Mailbox]; b != nil && b.has(ref.Folder, ref.Unique) {
+		return compare.Present
 	}
-	if b.has(ref.Folder, ref.Unique) {
-		return compare.Present, nil
-	}
-	return compare.Absent, nil
+	return compare.Absent
 }
 
 // Evidence implements compare.Witness.
