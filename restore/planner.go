@@ -69,6 +69,9 @@ func newPlanner(o *PlanOptions) (*planner, error) {
 	p.gone = &targetSource{Source: o.Target.Source, p: p, base: o.Target.Base, absent: map[string]bool{}}
 	target := o.Target
 	target.Source = p.gone
+	if target.Witness != nil {
+		target.Witness = &targetWitness{target.Witness, p.gone}
+	}
 	p.sides = slices.Concat([]compare.Side{target}, o.Sources, o.Others)
 	for _, s := range p.sides {
 		p.infos = append(p.infos, s.Source.Info())

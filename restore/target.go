@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -61,6 +62,25 @@ func (t *targetSource) gone(mailbox string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.absent[mailbox]
+}
+
+// targetWitness looks again at the target of a plan. Of a mailbox that was
+// taken for empty the store itself can only say that it cannot tell.
+type targetWitness struct {
+	compare.Witness
+	t *targetSource
+}
+
+// Lookup implements compare.Witness.
+func (w *targetWitness) Lookup(ctx context.Context, mailbox, folder string, unique []string) ([]compare.Presence, error) {
+	if !w.t.gone(mailbox) {
+		return w.Witness.Lookup(ctx, mailbox, folder, unique)
+	}
+	answer := compare.UnknownPresence
+	if w.t.p.provenAbsent(ctx, mailbox, w.t.base) {
+		answer = compare.Absent
+	}
+	return slices.Repeat([]compare.Presence{answer}, len(unique)), nil
 }
 
 // provenAbsent tells whether the mailbox' directory is not there although the
