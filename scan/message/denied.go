@@ -35,15 +35,3 @@ func transport(name []byte) bool {
 	}
 	return false
 }
-
-// envelope tells whether a field carries envelope data or trace that replay
-// wants to see.
-func envelope(name []byte) bool {
-	switch string(name) {
-	case "return-path", "received", "delivered-to", "x-original-to", "envelope-to", "delivery-date",
-		"x-envelope-to", "x-envelope-to-blocked", "x-envelope-from", "x-delivered-to", "x-rcpt-to",
-		"x-envelope-recipient", "x-quarantine-id", "x-mdrcpt-to", "x-ms-journal-report", "apparently-to":
-		return true
-	}
-	return false
-}

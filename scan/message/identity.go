@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
 	"mailsync/manifest"
 )
@@ -22,28 +20,11 @@ type Identity struct {
 	NoID     manifest.Digest // tier E: Date, From, To, Subject, body, with or without Message-ID; zero without Date or From
 	HeaderID manifest.HeaderID
 
-	Header   Header
 	Size     int64    // of the message, decompressed
 	Encoding Encoding // in which it came
 	Opaque   bool     // encrypted: no tier applies
 
-	MessageID string    // as in the header with its angle brackets, white space trimmed; "" when absent
-	From      string    // address of the first From field, lower-cased; "" when absent
-	Date      time.Time // of the first Date field; zero when absent or unreadable
-	Subject   string    // decoded (RFC 2047); for a person's list, at most 200 bytes
-
-	// Fields are the fields that carry envelope data or trace, and those
-	// named in Limits.Want, in the order of the header: return-path, received,
-	// delivered-to, x-original-to, x-envelope-to, x-envelope-from, envelope-to …
-	// At most 200 of them. For anything else see the iterator Fields.
-	Fields []Field
-}
-
-// Field is one header field that was kept.
-type Field struct {
-	Name  string // lower-case
-	Value string // unfolded, white space collapsed
-	Index int    // position among all fields of the header, from 0
+	MessageID string // as in the header with its angle brackets, white space trimmed; "" when absent
 }
 
 // Identifier computes identities of one message after another and keeps its
@@ -56,6 +37,7 @@ type Identifier struct {
 	piece  []byte
 	arena  []byte // canonical fields
 	fields [][]byte
+	values [4][]byte // of the named fields
 	buf    []byte
 }
 
@@ -200,8 +182,7 @@ func (x *Identifier) split(p []byte, eof bool) (head, body int, err error) {
 // to x.body. start is the beginning of the message, for the HeaderID.
 func (x *Identifier) identity(head, start []byte) (Identity, error) {
 	var id Identity
-	var f found
-	id.Header, f, _ = scanHeader(start, len(start) <= HeaderWindow)
+	_, f, _ := scanHeader(start, len(start) <= HeaderWindow)
 	id.HeaderID, x.buf = f.headerID(x.buf)
 	body := x.body.sum()
 
@@ -222,13 +203,7 @@ func (x *Identifier) identity(head, start []byte) (Identity, error) {
 		name := x.arena[at:]
 		v.keep(name, field.Value)
 		x.arena = append(x.arena, ':')
-		from := len(x.arena)
 		x.arena = appendCollapsed(x.arena, field.Value, len(field.Value))
-		if len(name) > 0 && (envelope(name) || x.limits.wanted(name)) && len(id.Fields) < 200 {
-			id.Fields = append(id.Fields, Field{
-				Name: string(name), Value: strings.ToValidUTF8(string(x.arena[from:]), "\uFFFD"), Index: index,
-			})
-		}
 		index++
 		if len(name) > 0 && transport(name) {
 			x.arena = x.arena[:at]

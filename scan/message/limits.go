@@ -24,19 +24,6 @@ type Limits struct {
 	MaxFields int   // header fields for identities; default 10,000
 	MaxParts  int   // MIME leaves; default 10,000
 	MaxDepth  int   // MIME nesting; default 64
-
-	// Want names further header fields, in lower case, that Identity.Fields
-	// should hold.
-	Want []string
-}
-
-func (l *Limits) wanted(name []byte) bool {
-	for _, w := range l.Want {
-		if string(name) == w {
-			return true
-		}
-	}
-	return false
 }
 
 func or[T int | int64](v, def T) T {
@@ -58,6 +45,5 @@ func (l Limits) withDefaults() Limits {
 		MaxFields: or(l.MaxFields, 10_000),
 		MaxParts:  or(l.MaxParts, 10_000),
 		MaxDepth:  or(l.MaxDepth, 64),
-		Want:      l.Want,
 	}
 }

@@ -3,7 +3,6 @@ package message
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"hash"
 )
 
@@ -42,27 +41,43 @@ func (x *relaxed) reset() {
 
 // Write takes the next piece of the body. It never fails.
 func (x *relaxed) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		i := bytes.IndexByte(p, '\n')
-		switch {
-		case i < 0:
-			x.slow(p)
-			return n, nil
-		case x.inLine:
-			x.slow(p[:i])
+	tab, two := -1, -1 // the next tab and the next two spaces in a row, each looked for once for many lines
+	for at := 0; at < len(p); {
+		i := bytes.IndexByte(p[at:], '\n')
+		if i < 0 {
+			x.slow(p[at:])
+			break
+		}
+		end := at + i
+		if tab < at {
+			tab = next(p, at, "\t")
+		}
+		if two < at {
+			two = next(p, at, "  ")
+		}
+		if x.inLine {
+			x.slow(p[at:end])
 			x.endLine()
-		default:
-			x.line(p[:i])
+		} else {
+			x.line(p[at:end], min(tab, two) >= end)
 			x.pending++
 		}
-		p = p[i+1:]
+		at = end + 1
 	}
-	return n, nil
+	return len(p), nil
 }
 
-// line puts out a whole line, given without its LF.
-func (x *relaxed) line(p []byte) {
+// next returns where s is in p, from at on; len(p) where it is not.
+func next(p []byte, at int, s string) int {
+	if i := bytes.Index(p[at:], []byte(s)); i >= 0 {
+		return at + i
+	}
+	return len(p)
+}
+
+// line puts out a whole line, given without its LF. single tells that it holds
+// neither tabs nor two spaces in a row.
+func (x *relaxed) line(p []byte, single bool) {
 	if len(p) > 0 && p[0] == '>' {
 		if q := bytes.TrimLeft(p, ">"); bytes.HasPrefix(q, []byte(fromLine)) {
 			p = q
@@ -72,7 +87,7 @@ func (x *relaxed) line(p []byte) {
 		return
 	}
 	x.lines()
-	if singleSpaces(p) {
+	if single {
 		x.put(p)
 		return
 	}
@@ -98,32 +113,6 @@ func trimRight(p []byte) []byte {
 		n--
 	}
 	return p[:n]
-}
-
-// singleSpaces tells whether p holds neither tabs nor two spaces in a row. It
-// looks at eight bytes at once; windows overlap by one.
-func singleSpaces(p []byte) bool {
-	const (
-		low7   = 0x7f7f7f7f7f7f7f7f
-		spaces = 0x2020202020202020
-		tabs   = 0x0909090909090909
-	)
-	i := 0
-	for ; i+8 <= len(p); i += 7 {
-		v := binary.LittleEndian.Uint64(p[i:])
-		s, t := v^spaces, v^tabs
-		s = ^((s&low7 + low7) | s | low7)
-		t = ^((t&low7 + low7) | t | low7)
-		if t != 0 || s&(s>>8) != 0 {
-			return false
-		}
-	}
-	for ; i < len(p); i++ {
-		if p[i] == '\t' || p[i] == ' ' && i+1 < len(p) && p[i+1] == ' ' {
-			return false
-		}
-	}
-	return true
 }
 
 // slow takes a part of a line, byte by byte.

@@ -28,7 +28,9 @@ func decodeText(s string) string {
 // the reply prefixes among which they stand: [tag], ***TAG***, SPAM:, Re:. The body and
 // the Message-ID still decide whether two messages are the same.
 func bareSubject(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	if !singleWords(s) {
+		s = strings.Join(strings.Fields(s), " ")
+	}
 	for {
 		t := strings.TrimLeft(stripTag(s), " ")
 		if len(t) == len(s) {
@@ -36,6 +38,19 @@ func bareSubject(s string) string {
 		}
 		s = t
 	}
+}
+
+// singleWords tells whether s holds nothing but printable ASCII and single
+// spaces, as nearly all subjects do: then its words need not be joined anew.
+func singleWords(s string) bool {
+	space := true
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f || s[i] == ' ' && space {
+			return false
+		}
+		space = s[i] == ' '
+	}
+	return !space
 }
 
 func stripTag(s string) string {

@@ -34,20 +34,15 @@ func (f *found) keep(name, value []byte) {
 // tiers fills in the digests of docs/identity.md from the canonical fields in
 // x.fields, the named fields and the digest of the canonical body.
 func (x *Identifier) tiers(id *Identity, f *found, body []byte) {
-	msgid := appendMessageID(nil, f.id)
-	date := appendCollapsed(nil, f.date, maxToken)
-	to := appendCollapsed(nil, f.to, len(f.to))
-	rawSubject := string(appendCollapsed(nil, f.subject, maxSubject))
-	subject := decodeText(rawSubject)
+	v := &x.values
+	v[0] = appendMessageID(v[0][:0], f.id)
+	v[1] = appendCollapsed(v[1][:0], f.date, maxToken)
+	v[2] = appendCollapsed(v[2][:0], f.to, len(f.to))
+	v[3] = appendCollapsed(v[3][:0], f.subject, maxSubject)
+	msgid, date, to := v[0], v[1], v[2]
 	from := []byte(address(f.from))
-	bare := []byte(bareSubject(subject))
-
+	bare := []byte(bareSubject(decodeText(string(v[3]))))
 	id.MessageID = clip(string(msgid), maxToken)
-	id.From = clip(string(from), maxToken)
-	id.Subject = clip(subject, 200)
-	if t, ok := ParseDate(f.date); ok {
-		id.Date = t
-	}
 
 	slices.SortFunc(x.fields, bytes.Compare)
 	id.Exact = x.digest("A", append(x.fields, body)...)
