@@ -35,8 +35,10 @@ func parseDate(s string, loc *time.Location) (t time.Time, zoned, ok bool) {
 	if len(s) > 128 {
 		s = s[:128]
 	}
-	if t, err := time.Parse(time.RFC3339, strings.TrimSpace(s)); err == nil {
-		return t, true, true
+	if s = strings.TrimSpace(s); len(s) > 10 && s[4] == '-' && s[7] == '-' {
+		if t, err := time.Parse(time.RFC3339, s); err == nil {
+			return t, true, true
+		}
 	}
 	day, month, year, hour, minute, second := 0, 0, -1, -1, 0, 0
 	zone := loc

@@ -68,11 +68,19 @@ func (f *field) is(name string) bool {
 
 // text is the value unfolded and trimmed.
 func (f *field) text() string {
-	s := string(f.value)
-	if strings.ContainsAny(s, "\r\n") {
-		s = strings.NewReplacer("\r\n", "", "\n", "").Replace(s)
+	v := f.value
+	if bytes.IndexByte(v, '\n') < 0 {
+		return string(bytes.Trim(v, " \t"))
 	}
-	return strings.Trim(s, " \t")
+	s := make([]byte, 0, len(v))
+	for {
+		i := bytes.IndexByte(v, '\n')
+		if i < 0 {
+			return string(bytes.Trim(append(s, v...), " \t"))
+		}
+		s = append(s, bytes.TrimSuffix(v[:i], []byte("\r"))...)
+		v = v[i+1:]
+	}
 }
 
 // headerEnd is the offset after the empty line that ends the header, or -1.

@@ -47,8 +47,11 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 		addrs: map[string]struct{}{}, damaged: map[string]bool{},
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	work := make(chan *batch, r.o.Workers)
-	free := sync.Pool{New: func() any { return &batch{} }}
+	// Batches go round: a pool would lose their buffers at each collection.
+	work, free := make(chan *batch, r.o.Workers), make(chan *batch, 2*r.o.Workers+1)
+	for range cap(free) {
+		free <- &batch{}
+	}
 	var mu sync.Mutex
 	for range r.o.Workers {
 		g.Go(func() error {
@@ -73,7 +76,10 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 				}
 				mu.Unlock()
 				b.buf, b.items, b.spans = b.buf[:0], b.items[:0], b.spans[:0]
-				free.Put(b)
+				if cap(b.buf) > 2*batchBytes {
+					b.buf = nil // one large message must not be kept for ever
+				}
+				free <- b
 			}
 			return nil
 		})
@@ -83,11 +89,15 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 		defer close(work)
 		large := message.NewIdentifier(message.Limits{})
 		defer large.Close()
-		b := free.Get().(*batch)
+		b := <-free
 		send := func() error {
 			select {
 			case work <- b:
-				b = free.Get().(*batch)
+			case <-gctx.Done():
+				return context.Cause(gctx)
+			}
+			select {
+			case b = <-free:
 				return nil
 			case <-gctx.Done():
 				return context.Cause(gctx)
@@ -185,7 +195,7 @@ func encodeFinding(e *enc, f *manifest.Finding) {
 }
 
 func decodeFinding(rec []byte) (*manifest.Finding, error) {
-	d := dec{b: rec}
+	d := newDec(rec)
 	f := &manifest.Finding{Store: d.str(), File: d.str()}
 	f.Kind, f.Certainty = manifest.Kind(d.byte()), manifest.Certainty(d.byte())
 	f.Detail = d.str()

@@ -127,7 +127,7 @@ func (r *Run) Actions(ctx context.Context) iter.Seq2[restore.Action, error] {
 				yield(restore.Action{}, err)
 				return
 			}
-			d := dec{b: rec}
+			d := newDec(rec)
 			v := d.verdict()
 			if d.bad {
 				yield(restore.Action{}, errRecord)
@@ -193,7 +193,7 @@ func (r *Run) events(ctx context.Context, d Deliverer, emit func(Event) error) e
 		if err != nil {
 			return err
 		}
-		x := dec{b: rec}
+		x := newDec(rec)
 		v := verdict{item: x.item(), match: NoMatch}
 		detail := x.str()
 		if x.bad {
@@ -233,7 +233,7 @@ type accountant struct {
 // record tells one verdict; result is what became of its delivery, nil where
 // none was made.
 func (a *accountant) record(rec []byte, result *restore.Action) error {
-	d := dec{b: rec}
+	d := newDec(rec)
 	v := d.verdict()
 	if d.bad {
 		return errRecord
@@ -305,7 +305,7 @@ func (r *Run) deliverAll(ctx context.Context, d Deliverer, a *accountant) error 
 			if more = ok; !ok {
 				break
 			}
-			x := dec{b: rec}
+			x := newDec(rec)
 			v := x.verdict()
 			if x.bad {
 				return errRecord

@@ -85,7 +85,7 @@ func (l *DeliveryLog) read(ctx context.Context, c *collected) error {
 		if err != nil {
 			return err
 		}
-		d := dec{b: rec}
+		d := newDec(rec)
 		if it := d.item(); it.hasID {
 			b.add(it.messageID)
 		}

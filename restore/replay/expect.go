@@ -24,7 +24,7 @@ func (r *Run) habits(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d := dec{b: rec}
+		d := newDec(rec)
 		v := d.verdict()
 		if d.bad {
 			return errRecord
@@ -56,7 +56,7 @@ func (r *Run) expect(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d := dec{b: rec}
+		d := newDec(rec)
 		v := d.verdict()
 		if d.bad {
 			return errRecord

@@ -130,7 +130,7 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 				yield(delivered{}, fmt.Errorf("%w: %w", ErrLedger, err))
 				return
 			}
-			d := dec{b: rec.Data}
+			d := newDec(rec.Data)
 			x := delivered{mailbox: d.str(), digest: d.digest(), at: d.int(), run: d.str()}
 			if d.bad {
 				yield(delivered{}, fmt.Errorf("%w: record %d", ErrLedger, rec.Seq))
@@ -208,7 +208,7 @@ func (l *Ledger) byMailbox(ctx context.Context, r *Run) (func(order int, mailbox
 			case c > 0:
 				return kept, nil
 			case c == 0:
-				d := dec{b: head[len(key):]}
+				d := newDec(head[len(key):])
 				kept = append(kept, delivered{mailbox: mailbox, at: d.int(), digest: d.digest(), run: d.str()})
 			}
 			head = nil

@@ -8,23 +8,28 @@ import (
 	"slices"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"mailsync/compare"
 	"mailsync/manifest"
 )
 
-// A mailbox with more archived messages than this is recognised in parts; the
-// parts hold whole groups of copies.
-const chunkItems = 20_000
+// A mailbox with more archived messages than chunkItems is recognised in parts;
+// the parts hold whole groups of copies. At most itemsAhead are in memory.
+const (
+	chunkItems = 20_000
+	itemsAhead = 3 * chunkItems
+)
 
 // job is one mailbox, or part of one, with its archived messages.
 type job struct {
 	mailbox string
-	items   []item
 	past    []delivered // what earlier runs delivered into it
-	out     []verdict
+	items   []verdict   // grouped; what is found out is filled in
+	out     []*verdict  // the same, by arrival
 	err     error
 	done    chan struct{}
+	cost    int64 // of itemsAhead
 }
 
 // recognise looks at every mailbox that archived mail leads to, and writes a
@@ -35,7 +40,8 @@ func (r *Run) recognise(ctx context.Context) error {
 	defer cancel(nil)
 	g, gctx := errgroup.WithContext(ctx)
 	work := make(chan *job)
-	order := make(chan *job, r.o.Workers) // bounds what is in memory at a time
+	order := make(chan *job, r.o.Workers)
+	ahead := semaphore.NewWeighted(itemsAhead)
 	for range r.o.Workers {
 		g.Go(func() error {
 			for j := range work {
@@ -50,6 +56,10 @@ func (r *Run) recognise(ctx context.Context) error {
 		defer close(order)
 		return r.jobs(gctx, func(j *job) error {
 			j.done = make(chan struct{})
+			j.cost = min(int64(len(j.items)), itemsAhead)
+			if ahead.Acquire(gctx, j.cost) != nil {
+				return context.Cause(gctx)
+			}
 			select {
 			case order <- j:
 			case <-gctx.Done():
@@ -72,8 +82,7 @@ func (r *Run) recognise(ctx context.Context) error {
 			if j.err != nil {
 				return j.err
 			}
-			for i := range j.out {
-				v := &j.out[i]
+			for _, v := range j.out {
 				r.timeline.add(v)
 				e.b = e.b[:0]
 				e.verdict(v)
@@ -82,6 +91,7 @@ func (r *Run) recognise(ctx context.Context) error {
 				}
 			}
 			r.progress.Done.Add(int64(len(j.out)))
+			ahead.Release(j.cost)
 		}
 		return nil
 	})
@@ -116,7 +126,7 @@ func (r *Run) jobs(ctx context.Context, emit func(*job) error) error {
 			return err
 		}
 		body, ok := cutKey(rec)
-		d := dec{b: body}
+		d := newDec(body)
 		it := d.item()
 		if !ok || d.bad {
 			return errRecord
@@ -136,7 +146,7 @@ func (r *Run) jobs(ctx context.Context, emit func(*job) error) error {
 				return err
 			}
 		}
-		j.items = append(j.items, it)
+		j.items = append(j.items, verdict{item: it, match: NoMatch})
 	}
 	return flush()
 }
@@ -163,7 +173,7 @@ type look struct {
 	r       *Run
 	ctx     context.Context
 	mailbox string
-	out     []verdict
+	out     []verdict // the job's items
 	classes []*class
 
 	byDigest, byExact, byDelivery, byBody, byID, byNoID map[manifest.Digest]*class
@@ -174,16 +184,12 @@ type look struct {
 }
 
 // lookAt gives a verdict to each item of one mailbox.
-func (r *Run) lookAt(ctx context.Context, j *job) ([]verdict, error) {
+func (r *Run) lookAt(ctx context.Context, j *job) ([]*verdict, error) {
 	l := &look{
-		r: r, ctx: ctx, mailbox: j.mailbox,
+		r: r, ctx: ctx, mailbox: j.mailbox, out: j.items,
 		byDigest: map[manifest.Digest]*class{}, byExact: map[manifest.Digest]*class{}, byDelivery: map[manifest.Digest]*class{},
 		byBody: map[manifest.Digest]*class{}, byID: map[manifest.Digest]*class{}, byNoID: map[manifest.Digest]*class{},
 		byHeader: map[manifest.HeaderID][]*class{},
-	}
-	l.out = make([]verdict, len(j.items))
-	for i := range j.items {
-		l.out[i] = verdict{item: j.items[i], match: NoMatch}
 	}
 	l.classify()
 	err := l.read()
@@ -215,11 +221,15 @@ func (r *Run) lookAt(ctx context.Context, j *job) ([]verdict, error) {
 }
 
 // sorted orders verdicts by arrival, for people.
-func (l *look) sorted() []verdict {
-	slices.SortStableFunc(l.out, func(a, b verdict) int {
+func (l *look) sorted() []*verdict {
+	out := make([]*verdict, len(l.out))
+	for i := range l.out {
+		out[i] = &l.out[i]
+	}
+	slices.SortStableFunc(out, func(a, b *verdict) int {
 		return cmp.Or(cmp.Compare(a.arrival, b.arrival), cmp.Compare(a.seq, b.seq))
 	})
-	return l.out
+	return out
 }
 
 // classify puts archived copies of one message together: the same bytes, or the

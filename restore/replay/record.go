@@ -110,43 +110,48 @@ func (e *enc) digest(d manifest.Digest) {
 	}
 }
 
-// dec reads them back; bad is set at the first that does not fit.
+// dec reads them back; bad is set at the first that does not fit. The record is
+// copied once: all texts of what is read share it.
 type dec struct {
-	b   []byte
+	s   string
 	bad bool
 }
 
+func newDec(rec []byte) dec { return dec{s: string(rec)} }
+
+func (d *dec) fail() { d.bad, d.s = true, "" }
+
 func (d *dec) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
+	var v uint64
+	for i := range min(len(d.s), binary.MaxVarintLen64) {
+		c := d.s[i]
+		if c < 0x80 {
+			d.s = d.s[i+1:]
+			return v | uint64(c)<<(7*i)
+		}
+		v |= uint64(c&0x7f) << (7 * i)
 	}
-	d.b = d.b[n:]
-	return v
+	d.fail()
+	return 0
 }
 
+// int undoes the zigzag of binary.AppendVarint.
 func (d *dec) int() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
+	v := d.uint()
+	return int64(v>>1) ^ -int64(v&1)
 }
 
-func (d *dec) take(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
+func (d *dec) take(n uint64) string {
+	if n > uint64(len(d.s)) {
+		d.fail()
+		return ""
 	}
-	b := d.b[:n]
-	d.b = d.b[n:]
-	return b
+	s := d.s[:n]
+	d.s = d.s[n:]
+	return s
 }
 
-func (d *dec) str() string { return string(d.take(d.uint())) }
+func (d *dec) str() string { return d.take(d.uint()) }
 
 func (d *dec) byte() byte {
 	if b := d.take(1); len(b) == 1 {

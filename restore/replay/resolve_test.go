@@ -255,14 +255,14 @@ func FuzzRecord(f *testing.F) {
 	e.verdict(&v)
 	f.Add(e.b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		d := dec{b: b}
+		d := newDec(b)
 		v := d.verdict()
 		if d.bad {
 			return
 		}
 		var e enc
 		e.verdict(&v)
-		d = dec{b: e.b}
+		d = newDec(e.b)
 		if d.verdict(); d.bad {
 			t.Fatal("what was read cannot be written and read again")
 		}

@@ -23,7 +23,7 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 		if err != nil {
 			return err
 		}
-		d := dec{b: rec}
+		d := newDec(rec)
 		it := d.item()
 		if d.bad {
 			return errRecord
@@ -49,7 +49,7 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 		if err != nil {
 			return err
 		}
-		d := dec{b: rec}
+		d := newDec(rec)
 		it := d.item()
 		if d.bad {
 			return errRecord

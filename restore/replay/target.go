@@ -57,9 +57,12 @@ func newestIn(ctx context.Context, s compare.Source, name string, limit int64, n
 // ChooseTarget returns the index of the default target: the store with role
 // primary, provided that it could be reached and that no other store holds
 // newer deliveries. The index is -1 where there is no unambiguous target; the
-// reason is for a person and names the candidates. Newest of each is filled
-// either way.
+// reason is for a person and names the candidates. Newest of each is filled,
+// unless there is nothing to compare: the only store is a primary within reach.
 func ChooseTarget(ctx context.Context, c []Candidate, now time.Time) (int, string, error) {
+	if len(c) == 1 && c[0].Role == "primary" && !c[0].Unreachable {
+		return 0, "", nil
+	}
 	primary := -1
 	var list []string
 	for i := range c {
