@@ -111,6 +111,13 @@ func (c *cache) putFolder(f *folder) {
 	}
 }
 
+// hold takes a second reference of a folder.
+func (c *cache) hold(f *folder) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.refs++
+}
+
 // idleFolders is how many folders stay open although no batch uses them.
 const idleFolders = 32
 

@@ -58,6 +58,7 @@ func (r *Run) finish(ctx context.Context, b *batch, src Source) {
 // rewrite takes a void batch back and prepares its items anew.
 func (r *Run) rewrite(ctx context.Context, b *batch, src Source) error {
 	r.takeBack(b)
+	r.unready(b) // what was synced in vain is not trusted
 	b.barrier.Close()
 	bar, err := r.open.disks.Open(b.root, b.disk)
 	if err != nil {
@@ -112,6 +113,7 @@ func (b *batch) any() bool {
 
 // let releases what a batch holds.
 func (r *Run) let(b *batch) {
+	r.unready(b)
 	for _, t := range b.items {
 		if t.temp != "" && t.f != nil {
 			_ = r.ops.Unlink(t.f.tmp.Fd(), t.temp)
@@ -198,7 +200,7 @@ func (r *Run) link(ctx context.Context, b *batch) {
 		}
 		box := b.items[from:to]
 		for g := range groups(box) {
-			r.linkGroup(ctx, g)
+			r.linkGroup(ctx, b, g)
 		}
 		r.show(box)
 		for _, t := range box {

@@ -24,7 +24,7 @@ func (f *folder) gone() bool { return f.hidden && f.lost || f.box.lost }
 // linkGroup makes the items of one folder visible. With a UID list in the
 // folder the server's own lock is held while absence is checked again and names
 // are made, in slices.
-func (r *Run) linkGroup(ctx context.Context, g []*item) {
+func (r *Run) linkGroup(ctx context.Context, b *batch, g []*item) {
 	f := g[0].f
 	if f == nil {
 		for _, t := range g {
@@ -35,7 +35,7 @@ func (r *Run) linkGroup(ctx context.Context, g []*item) {
 		return
 	}
 	for i := 0; i < len(g); {
-		n, err := r.slice(ctx, f, g[i:])
+		n, err := r.slice(ctx, f, b.locks[f], g[i:])
 		if err == nil && n == 0 {
 			n = 1
 		}
@@ -61,12 +61,15 @@ func (r *Run) linkGroup(ctx context.Context, g []*item) {
 
 // slice handles as many items as fit into one hold of the lock, and returns
 // their number.
-func (r *Run) slice(ctx context.Context, f *folder, g []*item) (n int, err error) {
+func (r *Run) slice(ctx context.Context, f *folder, ready *place.Ready, g []*item) (n int, err error) {
 	var lock *place.Lock
 	if (f.server || needsLock(g)) && !f.hidden && f.control != nil {
-		l := *r.locker
-		l.UID, l.GID = f.own.UID, f.own.GID
-		if lock, err = l.Acquire(ctx, f.control, uidlistLock); err != nil {
+		if l := r.lockerOf(f); ready != nil && l.Fresh(ready) {
+			lock, err = l.Take(ctx, ready, uidlistLock)
+		} else {
+			lock, err = l.Acquire(ctx, f.control, uidlistLock)
+		}
+		if err != nil {
 			return 0, err
 		}
 		defer func() {
@@ -435,9 +438,7 @@ func (r *Run) keywordLetters(ctx context.Context, f *folder, t *item) (string, e
 		return letters, nil
 	}
 	var full []string
-	l := *r.locker
-	l.UID, l.GID = f.own.UID, f.own.GID
-	_, _, err := l.Rewrite(ctx, f.control, keywordsName, f.own, func(old []byte) ([]byte, error) {
+	_, _, err := r.lockerOf(f).Rewrite(ctx, f.control, keywordsName, f.own, func(old []byte) ([]byte, error) {
 		table, err := maildir.ParseKeywords(bytesReader(old))
 		if err != nil {
 			return nil, err

@@ -56,6 +56,7 @@ type batch struct {
 	root    *beneath.Dir // held: where the barrier is opened again
 	barrier *place.Barrier
 	folders map[folderKey]bool
+	locks   map[*folder]*place.Ready // of folders that a server serves: durable with the first barrier
 	count   int
 	bytes   int64
 }
@@ -309,8 +310,50 @@ func (s *stager) enterFolder(t *item) (*folder, error) {
 		if err := s.r.noteOpen(key); err != nil {
 			return nil, err
 		}
+		if err := s.lockLater(f); err != nil {
+			return nil, err
+		}
 	}
 	return f, nil
+}
+
+// lockLater makes the lock file ready that the folder's messages will be
+// linked under. It becomes durable with the batch, before the lock exists.
+func (s *stager) lockLater(f *folder) error {
+	if !f.server || f.hidden || f.control == nil {
+		return nil
+	}
+	st, err := f.control.Self()
+	if err != nil {
+		return err
+	}
+	l := s.r.lockerOf(f)
+	ready, err := l.Prepare(f.control, !s.b.barrier.Batches() || st.Dev != s.b.disk.Dev)
+	if err != nil {
+		return err
+	}
+	if s.b.locks == nil {
+		s.b.locks = map[*folder]*place.Ready{}
+	}
+	s.r.cache.hold(f)
+	s.b.locks[f] = ready
+	return nil
+}
+
+// lockerOf makes lock files that the folder's server can judge and remove.
+func (r *Run) lockerOf(f *folder) *place.Locker {
+	l := *r.locker
+	l.UID, l.GID = f.own.UID, f.own.GID
+	return &l
+}
+
+// unready removes the lock files of a batch.
+func (r *Run) unready(b *batch) {
+	for f, ready := range b.locks {
+		r.locker.Drop(ready)
+		r.cache.release(f)
+	}
+	b.locks = nil
 }
 
 // noteOpen journals that a folder may hold our temporary names. It need not be

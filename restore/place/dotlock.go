@@ -28,7 +28,7 @@ var (
 )
 
 // Locker makes lock files as Dovecot does: created exclusively, content
-// "pid:host".
+// "pid:host". Beyond that the content is durable before the lock exists.
 type Locker struct {
 	Ops  *Ops
 	Host string
@@ -84,18 +84,65 @@ type lockID struct {
 
 func lockIDOf(st *unix.Stat_t) lockID { return lockID{st.Ino, st.Mtim.Nano(), st.Size} }
 
-// Acquire takes the lock, waiting for a holder that is alive. ErrHeld.
+// Ready is a lock file that is still to be taken: whole, under a name that is
+// ours alone. It is made before it is wanted, so that its content is durable
+// before the lock exists: a lock that a power cut leaves behind then says whose
+// it was, and nobody, the server included, has to wait until it grows stale.
+type Ready struct {
+	dir  *beneath.Dir
+	name string
+	id   lockID
+	made time.Time
+}
+
+// Prepare makes a lock file ready in the directory of the lock. With sync it is
+// durable at once; else the caller's Barrier makes it so.
+func (l *Locker) Prepare(dir *beneath.Dir, sync bool) (*Ready, error) {
+	r := &Ready{dir: dir, name: l.Temp(), made: l.Now()}
+	var err error
+	r.id, err = l.write(dir, r.name, fmt.Appendf(nil, "%d:%s", l.PID, l.Host), sync)
+	return r, err
+}
+
+// fresh is for how long a lock file that is ready may be taken: others judge a
+// lock by its age.
+const fresh = 10 * time.Second
+
+// Fresh tells whether the lock file is young enough to be taken.
+func (l *Locker) Fresh(r *Ready) bool { return l.Now().Sub(r.made) < fresh }
+
+// Drop removes a lock file that is not wanted any more.
+func (l *Locker) Drop(r *Ready) {
+	for range 3 { // what an error leaves here nobody else removes
+		if e := l.Ops.Unlink(r.dir.Fd(), r.name); e == nil || errors.Is(e, os.ErrNotExist) {
+			return
+		}
+	}
+}
+
+// Acquire makes a lock file ready and takes the lock. ErrHeld.
 func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*Lock, error) {
+	r, err := l.Prepare(dir, true)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Drop(r)
+	return l.Take(ctx, r, name)
+}
+
+// Take takes a lock, waiting for a holder that is alive. What was made ready
+// stays and may be taken again. ErrHeld.
+func (l *Locker) Take(ctx context.Context, r *Ready, name string) (*Lock, error) {
 	wait := l.Wait
 	if wait == 0 {
 		wait = 30 * time.Second
 	}
-	content := fmt.Appendf(nil, "%d:%s", l.PID, l.Host)
+	dir := r.dir
 	pause := 5 * time.Millisecond
 	for begin := l.Now(); ; {
-		id, err := l.create(dir, name, content)
+		err := l.create(r, name)
 		if err == nil {
-			return &Lock{l: l, dir: dir, name: name, id: id, Since: l.Now()}, nil
+			return &Lock{l: l, dir: dir, name: name, id: r.id, Since: l.Now()}, nil
 		}
 		if !errors.Is(err, unix.EEXIST) {
 			return nil, err
@@ -107,9 +154,9 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 		case err != nil:
 			return nil, err
 		case stale:
-			id, err := l.takeOver(dir, name, content, old)
+			err := l.takeOver(r, name, old)
 			if err == nil {
-				return &Lock{l: l, dir: dir, name: name, id: id, Since: l.Now()}, nil
+				return &Lock{l: l, dir: dir, name: name, id: r.id, Since: l.Now()}, nil
 			}
 			if !errors.Is(err, ErrHeld) && !errors.Is(err, os.ErrNotExist) {
 				return nil, err
@@ -125,30 +172,20 @@ func (l *Locker) Acquire(ctx context.Context, dir *beneath.Dir, name string) (*L
 	}
 }
 
-// create makes the lock file in one step, content and all: a process that dies
-// on the way leaves no lock that nobody can judge. It fails with EEXIST where
-// the lock is held.
-func (l *Locker) create(dir *beneath.Dir, name string, content []byte) (lockID, error) {
-	temp := l.Temp()
-	id, err := l.write(dir, temp, content)
-	if err != nil {
-		return id, err
-	}
-	err = l.Ops.Link(dir.Fd(), temp, dir.Fd(), name)
+// create gives the lock file its name in one step, content and all: a process
+// that dies on the way leaves no lock that nobody can judge. It fails with
+// EEXIST where the lock is held.
+func (l *Locker) create(r *Ready, name string) error {
+	err := l.Ops.Link(r.dir.Fd(), r.name, r.dir.Fd(), name)
 	var st unix.Stat_t
-	if err != nil && !errors.Is(err, unix.EEXIST) && l.Ops.StatAt(dir.Fd(), name, &st) == nil && lockIDOf(&st) == id {
-		_ = l.Ops.Unlink(dir.Fd(), name) // the call took effect although it was denied
+	if err != nil && !errors.Is(err, unix.EEXIST) && l.Ops.StatAt(r.dir.Fd(), name, &st) == nil && lockIDOf(&st) == r.id {
+		_ = l.Ops.Unlink(r.dir.Fd(), name) // the call took effect although it was denied
 	}
-	for range 3 { // what an error leaves here nobody else removes
-		if e := l.Ops.Unlink(dir.Fd(), temp); e == nil || errors.Is(e, os.ErrNotExist) {
-			break
-		}
-	}
-	return id, err
+	return err
 }
 
 // write makes a file with the content of a lock, under a name that is ours alone.
-func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (lockID, error) {
+func (l *Locker) write(dir *beneath.Dir, name string, content []byte, sync bool) (lockID, error) {
 	var st unix.Stat_t
 	fd, err := l.Ops.Create(dir.Fd(), name, 0o600)
 	if err != nil {
@@ -161,6 +198,9 @@ func (l *Locker) write(dir *beneath.Dir, name string, content []byte) (lockID, e
 	}
 	if err == nil && l.UID >= 0 && (int(st.Uid) != l.UID || int(st.Gid) != l.GID) {
 		err = l.Ops.Chown(fd, name, l.UID, l.GID)
+	}
+	if err == nil && sync {
+		err = l.Ops.Fsync(fd, name)
 	}
 	if e := l.Ops.Close(fd); err == nil {
 		err = e
@@ -208,30 +248,30 @@ func (l *Locker) stale(dir *beneath.Dir, name string) (id lockID, stale bool, er
 
 // takeOver replaces a stale lock file by ours in one step, so that of two that
 // try only one succeeds: what was swapped out must be the file that was judged.
-func (l *Locker) takeOver(dir *beneath.Dir, name string, content []byte, old lockID) (lockID, error) {
-	temp := l.Temp()
-	id, err := l.write(dir, temp, content)
-	if err != nil {
-		return lockID{}, err
+func (l *Locker) takeOver(r *Ready, name string, old lockID) error {
+	dir, temp := r.dir, l.Temp()
+	if err := l.Ops.Link(dir.Fd(), r.name, dir.Fd(), temp); err != nil {
+		_ = l.Ops.Unlink(dir.Fd(), temp)
+		return err
 	}
 	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
 		_ = l.Ops.Unlink(dir.Fd(), temp)
 		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-			return lockID{}, fmt.Errorf("%w: a stale lock file %q lies in %q, and this file system cannot swap names: remove it by hand", ErrHeld, name, dir.Path())
+			return fmt.Errorf("%w: a stale lock file %q lies in %q, and this file system cannot swap names: remove it by hand", ErrHeld, name, dir.Path())
 		}
-		return lockID{}, err
+		return err
 	}
 	var st unix.Stat_t
 	if err := l.Ops.StatAt(dir.Fd(), temp, &st); err == nil && lockIDOf(&st) == old {
 		_ = l.Ops.Unlink(dir.Fd(), temp)
-		return id, nil
+		return nil
 	}
 	// Somebody else had taken it over just before: give it back.
 	if err := l.Ops.Exchange(dir.Fd(), temp, dir.Fd(), name); err != nil {
-		return lockID{}, err
+		return err
 	}
 	_ = l.Ops.Unlink(dir.Fd(), temp)
-	return lockID{}, ErrHeld
+	return ErrHeld
 }
 
 // Held tells for how long the lock has been held.

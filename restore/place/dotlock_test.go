@@ -179,6 +179,78 @@ func TestLockTakeOverRace(t *testing.T) {
 	}
 }
 
+// A power cut takes what no sync has made durable. The content of a lock is
+// durable before the lock exists, so that what a cut leaves says whose it was:
+// neither the server nor the next run waits until it grows stale.
+func TestLockIsWholeBeforeItExists(t *testing.T) {
+	x := newLockTest(t)
+	synced := map[uint64]bool{}
+	c := *x.l.Ops.c
+	real := c
+	c.Fsync = func(fd int) error {
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err == nil {
+			synced[st.Ino] = st.Size > 0
+		}
+		return real.Fsync(fd)
+	}
+	c.Linkat = func(a int, an string, b int, bn string) error {
+		var st unix.Stat_t
+		if err := unix.Fstatat(a, an, &st, 0); err != nil || !synced[st.Ino] {
+			t.Errorf("%s is linked to %s before its content is durable (%v)", an, bn, err)
+		}
+		return real.Linkat(a, an, b, bn)
+	}
+	x.l.Ops = NewOps(&c)
+	k, err := x.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Release(); err != nil {
+		t.Error(err)
+	}
+	x.held("77:there", 200*time.Second) // stale: taken over
+	if k, err = x.acquire(); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Release(); err != nil {
+		t.Error(err)
+	}
+	if list, _ := os.ReadDir(x.path); len(list) != 0 {
+		t.Errorf("left: %v", list)
+	}
+}
+
+// One lock file that was made ready is taken several times, and grows too old
+// to be taken: others judge it by its age.
+func TestLockReadyIsTakenAgain(t *testing.T) {
+	x := newLockTest(t)
+	r, err := x.l.Prepare(x.dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		k, err := x.l.Take(context.Background(), r, "dovecot-uidlist.lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+	if !x.l.Fresh(r) {
+		t.Error("not fresh at once")
+	}
+	x.now = x.now.Add(time.Minute)
+	if x.l.Fresh(r) {
+		t.Error("fresh after a minute")
+	}
+	x.l.Drop(r)
+	if list, _ := os.ReadDir(x.path); len(list) != 0 {
+		t.Errorf("left: %v", list)
+	}
+}
+
 // A lock that was taken away is not removed: it is another's by now.
 func TestLockStolen(t *testing.T) {
 	x := newLockTest(t)

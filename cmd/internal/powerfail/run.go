@@ -5,7 +5,6 @@ package powerfail
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -266,11 +265,6 @@ func (l *lab) look(s scene, c cut, made []promise, rerun bool, t *tally) error {
 	t.add(c, s.check(g, made))
 	if rerun {
 		t.Reruns++
-		// A server's lock that the cut left behind is stale after 120 s, and a
-		// run before that says "try again": here the two minutes pass at once.
-		if err := ageLocks(g.store()); err != nil {
-			return err
-		}
 		res, err := g.bin.JSON(ctx(), s.args(g)...)
 		if err != nil {
 			t.add(c, []string{err.Error()})
@@ -317,15 +311,4 @@ func (l *lab) deeper(s scene, img *image, made []promise, r *rand.Rand, o series
 		return err
 	}
 	return l.look(s, cut{}, made, true, t)
-}
-
-// ageLocks makes every server lock below root an hour old.
-func ageLocks(root string) error {
-	old := time.Now().Add(-time.Hour)
-	return filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
-		if err != nil || e.Name() != "dovecot-uidlist.lock" {
-			return err
-		}
-		return os.Chtimes(p, old, old)
-	})
 }
