@@ -80,7 +80,7 @@ func (j *trial) goneBecause(a *Gone) string {
 	case manifest.ServerExpunge:
 		return "deleted by its owner in " + where + " (server's log)"
 	case manifest.OwnJournal:
-		return "moved to quarantine in " + where
+		return "taken back by an undo in " + where
 	case manifest.OrdinaryAbsence:
 		return "gone from " + where + " in ordinary operation, noticed " + day
 	case manifest.ServerNoticed:

@@ -81,7 +81,7 @@ type Evidence uint8
 const (
 	NoEvidence       Evidence = 0 // nothing is known
 	ServerExpunge    Evidence = 1 // the server's transaction log shows that a client asked for the expunge
-	OwnJournal       Evidence = 2 // mailsync itself moved it to quarantine
+	OwnJournal       Evidence = 2 // an undo of mailsync took back what a run had added: nobody deleted it
 	OrdinaryAbsence  Evidence = 3 // gone within an interval of ordinary operation (same generation, no crash, usual share)
 	ServerNoticed    Evidence = 4 // the server noticed that the file was gone; nobody asked for an expunge: a loss
 	ServerUnaware    Evidence = 5 // the uidlist still lists it and the log shows no expunge: a loss
@@ -92,7 +92,7 @@ const (
 // Deleted tells whether the evidence makes an absence a deletion, which
 // restore and replay must respect.
 func (e Evidence) Deleted() bool {
-	return e == ServerExpunge || e == OwnJournal || e == OrdinaryAbsence
+	return e == ServerExpunge || e == OrdinaryAbsence
 }
 
 // Lost tells whether the evidence makes an absence a proven loss.

@@ -147,7 +147,7 @@ func (w *world) scan(stores ...string) {
 	repo, err := manifest.OpenRepo(w.state(), manifest.RepoOptions{})
 	w.must(err)
 	for _, s := range stores {
-		sc, err := scan.New(w.config(s), scan.Options{})
+		sc, err := scan.New(w.config(s), scan.Options{TakenBack: NewTakenBack(w.state(), w.store(s)).Since})
 		w.must(err)
 		_, err = scan.Run(context.Background(), sc, repo, scan.RunOptions{})
 		w.must(err)
@@ -167,7 +167,7 @@ func (w *world) side(store string) (compare.Side, func()) {
 			w.must(err)
 		}
 	}
-	opt := scan.Options{Stat: true}
+	opt := scan.Options{Stat: true, TakenBack: NewTakenBack(w.state(), w.store(store)).Since}
 	if rec != nil {
 		opt.Record = rec
 	}

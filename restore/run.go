@@ -352,10 +352,6 @@ func (r *Run) End(err error) error {
 		t.end.How = HowInterrupted
 	case err != nil:
 		t.end.How, t.end.Error = HowFailed, err.Error()
-		var stop interface{ Signal() os.Signal }
-		if errors.As(err, &stop) {
-			t.end.How = HowInterrupted
-		}
 	}
 	if e := r.j.Append(t.encode()); e != nil {
 		return e

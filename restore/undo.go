@@ -90,62 +90,26 @@ func (r *undoRef) compare(o *undoRef) int {
 }
 
 func (u *undoPlanner) read(ctx context.Context, path string) error {
-	open := map[uint64][]Action{} // batches that are announced and not acknowledged
-	asides := map[uint64][]string{}
-	for t, err := range readJournal(path, nil) {
+	for d, err := range deeds(path) {
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		switch t.kind {
-		case recIntent:
-			list, names := open[t.batch], asides[t.batch]
-			for len(list) < t.first {
-				list, names = append(list, Action{}), append(names, "") // not part of the batch's work
-			}
-			open[t.batch], asides[t.batch] = append(list, t.actions...), append(names, t.asides...)
-		case recDone:
-			list := open[t.batch]
-			delete(open, t.batch)
-			delete(asides, t.batch)
-			for i := range t.done {
-				o := &t.done[i]
-				if o.Index >= len(list) {
-					return fmt.Errorf("%w: %s: a message is done that was not announced", ErrRun, path)
-				}
-				if o.State != Done {
-					continue
-				}
-				a := &list[o.Index]
-				a.Post.Sub, a.Post.Name, a.Post.Inode = o.Sub, o.Name, o.Inode
-				if a.Op == UID {
-					a.Post.Size = o.Size
-				}
-				if err := u.add(a, o.Aside); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	batches := make([]uint64, 0, len(open))
-	for n := range open {
-		batches = append(batches, n)
-	}
-	slices.Sort(batches)
-	for _, n := range batches {
-		for i := range open[n] {
-			a := &open[n][i]
+		a := &d.action
+		if d.loose {
 			// Only what can be recognised without an acknowledgement. Folders,
 			// keywords and UID lists of the batch in flight stay.
 			switch {
-			case a.Op == Add && a.Post.Inode != 0, a.Op == Replace && asides[n][i] != "", a.Op == Flags, a.Op == Date && a.Pre.MTime != 0:
+			case a.Op == Add && a.Post.Inode != 0, a.Op == Replace && d.aside != "", a.Op == Flags, a.Op == Date && a.Pre.MTime != 0:
 				u.loose = true
-				if err := u.add(a, asides[n][i]); err != nil {
-					return err
-				}
+			default:
+				continue
 			}
+		}
+		if err := u.add(a, d.aside); err != nil {
+			return err
 		}
 	}
 	return nil

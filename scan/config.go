@@ -82,6 +82,10 @@ type Options struct {
 	// damage was found that stamps do not show: everything in it is read. Nil:
 	// there is none.
 	Doubted func(mailbox string) bool
+	// TakenBack tells of a message that an undo of mailsync itself has moved
+	// away since the given time: its absence is no deletion. base is its file
+	// name up to the flags. Nil: there is none.
+	TakenBack func(mailbox, folder, base string, since time.Time) bool
 	// Stat makes each file be looked at by its own stamps. Without it a directory
 	// that did not move answers for its files, which a change in place does not
 	// disturb.

@@ -31,12 +31,21 @@ func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsur
 	case log.unsure:
 		// The request may stand in what could not be read.
 		return manifest.NoEvidence, true
+	case fl.takenBack(old, base):
+		return manifest.OwnJournal, false
 	case gone == maildir.Noticed:
 		return manifest.ServerNoticed, false
 	case fl.uids != nil && fl.uids.UID(base) != 0:
 		return manifest.ServerUnaware, false
 	}
 	return manifest.NoEvidence, fl.halfUIDs
+}
+
+// takenBack tells whether mailsync itself has moved a message away since it was
+// last recorded.
+func (fl *folderLook) takenBack(old *manifest.Entry, base string) bool {
+	f := fl.v.s.opt.TakenBack
+	return f != nil && f(fl.v.mb.Name, old.Folder, base, fl.v.rec.Began)
 }
 
 // serverLog is what one reading of the server's transaction log told.

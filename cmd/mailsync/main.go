@@ -105,6 +105,9 @@ func (e *signalError) Error() string {
 	return "ended by signal " + e.sig.String()
 }
 
+// Is makes a signal what it is to every room: the run was cancelled.
+func (e *signalError) Is(target error) bool { return target == context.Canceled }
+
 // signals makes the first SIGINT, SIGTERM or SIGHUP end the run in order: what
 // is under way is finished or given up, the journal is whole, the way to
 // resume is printed. A second one ends the process at once, which costs no

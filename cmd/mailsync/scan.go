@@ -109,7 +109,11 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	if err != nil {
 		return outcome{}, err
 	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted})
+	taken, err := a.takenBack(s)
+	if err != nil {
+		return outcome{}, err
+	}
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return outcome{}, a.openProblem(s, err, rerr == nil)

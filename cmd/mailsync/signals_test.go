@@ -134,3 +134,70 @@ func TestReaderGoesAway(t *testing.T) {
 		t.Errorf("stderr %q", &stderr)
 	}
 }
+
+// A run that Ctrl-C ended was interrupted, not failed, and runs says that the
+// same command goes on with it.
+func TestInterruptedRun(t *testing.T) {
+	dir := slowStore(t)
+	target := filepath.Join(dir, "target", "alice")
+	for _, sub := range []string{"cur", "new", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(target, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A server that is alive holds the folder: the run waits for it.
+	for name, text := range map[string]string{
+		"dovecot-uidlist":      "3 V1700000000 N1 G0895920c9cae026bc154000083ecc375\n",
+		"dovecot-uidlist.lock": fmt.Sprintf("%d:%s", os.Getpid(), host),
+	} {
+		if err := os.WriteFile(filepath.Join(target, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := program(t, dir, "restore", "./target", "--from", "./store", "--undecided", "restore", "--yes", "--json")
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines, told := bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+	if !lines.Scan() { // the forecast: signals are taken
+		t.Fatal("no line")
+	}
+	for at := ""; !strings.Contains(at, "applying"); at = told.Text() {
+		if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		if !told.Scan() {
+			t.Fatal("it ended before it applied anything")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	for told.Scan() {
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 {
+		t.Errorf("ended with %v, want exit code 130", err)
+	}
+	out, err := program(t, dir, "runs", "--json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(out), `"how":"interrupted"`) || !strings.Contains(string(out), `"resumable":true`) {
+		t.Errorf("runs: %s", out)
+	}
+}

@@ -172,8 +172,7 @@ func (m *matched) nothing(a *app, store string) error {
 // ended tells whether err only says that the run was ended from outside: by a
 // signal, or by an output that takes no more. Nothing is to be added to it.
 func ended(err error) bool {
-	var sig *signalError
-	return errors.Is(err, context.Canceled) || errors.Is(err, errOutput) || errors.As(err, &sig)
+	return errors.Is(err, context.Canceled) || errors.Is(err, errOutput)
 }
 
 // cancelled returns the cause when ctx has ended.

@@ -131,6 +131,7 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 	}
 	t := ui.Table{{"run", "began", "command", "store", "ended", ">done", ">failed", "can be"}}
 	var broken []error
+	var why []string
 	for i := range list {
 		r := &list[i]
 		a.out.Record(struct {
@@ -148,7 +149,11 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 		if r.UndoneBy != "" {
 			can = append(can, "(undone by "+r.UndoneBy+")")
 		}
-		if r.Error != "" {
+		switch {
+		case r.Error == "":
+		case r.How == restore.HowFailed: // told when it failed, and part of its story
+			why = append(why, ui.Escape(r.ID)+" failed: "+ui.EscapeText(r.Error))
+		default:
 			broken = append(broken, errors.New(r.ID+": "+r.Error))
 		}
 		t = append(t, []string{
@@ -161,6 +166,9 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 	}
 	for _, row := range t.Lines(a.out.Style) {
 		a.out.Print(row)
+	}
+	for _, line := range why {
+		a.out.Say("%s", line)
 	}
 	for _, err := range broken {
 		a.out.Warn("%s", ui.Oneline(err, 500))

@@ -143,7 +143,11 @@ func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error)
 	if err != nil {
 		return nil, err
 	}
-	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, Stat: bool(t)}
+	taken, err := a.takenBack(s)
+	if err != nil {
+		return nil, err
+	}
+	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, Stat: bool(t)}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec
@@ -153,6 +157,15 @@ func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error)
 		return nil, a.openProblem(s, err, rec != nil)
 	}
 	return sd, nil
+}
+
+// takenBack is what undo has moved away in a store: nobody has deleted it.
+func (a *app) takenBack(s *config.Store) (func(mailbox, folder, base string, since time.Time) bool, error) {
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, err
+	}
+	return restore.NewTakenBack(state, s.Path).Since, nil
 }
 
 // openRecorded takes a store from its record and says of what age it is.
