@@ -73,6 +73,11 @@ func (s *Session) flush() error {
 	}
 	dirs := map[string]struct{}{}
 	for _, d := range group {
+		// A lost index is made anew from the directory: that must happen before
+		// our own manifests lie in it, or they would be taken for older ones.
+		if _, err := s.open(d.bundle); err != nil {
+			return err
+		}
 		if err := s.repo.fs.Rename(d.temp(), d.final()); err != nil {
 			return err
 		}

@@ -59,6 +59,33 @@ func TestIndexIsRebuilt(t *testing.T) {
 	}
 }
 
+// A session that finds an index lost makes it anew from the directory, in which
+// its own new manifests lie already: it must not take one for its predecessor.
+func TestLostIndexCostsNoManifest(t *testing.T) {
+	dir := t.TempDir()
+	r, err := OpenRepo(dir, RepoOptions{})
+	must(t, err)
+	for version := uint64(1); version < 4; version++ {
+		s := begin(t, r, SessionOptions{})
+		for i := range 20 {
+			must(t, put(s, fmt.Sprint(i), i, version))
+		}
+		must(t, s.Finish(true))
+		st, err := r.Store(StoreKey("", storeID.Path))
+		must(t, err)
+		var res CheckResult
+		for b, err := range st.Check(context.Background(), &res) {
+			must(t, err)
+			t.Errorf("version %d: %s: %v", version, b.File, b.Err)
+		}
+		indexes, err := filepath.Glob(filepath.Join(dir, "stores", "*", "g1", "*", "index"))
+		must(t, err)
+		for _, path := range indexes {
+			must(t, os.Remove(path))
+		}
+	}
+}
+
 func TestCheckNamesEveryBrokenFile(t *testing.T) {
 	dir := t.TempDir()
 	r, err := OpenRepo(dir, RepoOptions{})
