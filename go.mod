@@ -3,6 +3,7 @@ module mailsync
 go 1.26.8
 
 require (
+	aead.dev/minisign v0.3.0
 	github.com/emersion/go-imap/v2 v2.0.0-beta.8
 	github.com/emersion/go-maildir v0.6.0
 	github.com/emersion/go-message v0.18.2

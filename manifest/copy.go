@@ -101,7 +101,27 @@ func (c *copier) run() error {
 		return err
 	}
 	rec := c.s.Record()
-	return c.record(c.to, &rec)
+	if err := c.record(c.to, &rec); err != nil {
+		return err
+	}
+	return c.inventory()
+}
+
+// inventory copies the inventory and its signature, if there are any: the
+// signature last, so that none is ever beside an inventory that it is not of.
+func (c *copier) inventory() error {
+	names, err := c.fs.Names(c.s.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, InventoryName) && !strings.HasSuffix(name, durable.TempSuffix) {
+			if err := c.whole(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // generation copies the bundles of one generation, and its own record where it

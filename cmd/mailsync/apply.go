@@ -26,13 +26,14 @@ since in what the plan is about is refused, the others go on.`,
 }
 
 func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcome, error) {
-	plan, err := restore.LoadPlan(file)
+	plan, closePlan, err := a.loadPlan(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return outcome{}, &ui.Problem{What: "plan " + file, Why: fs.ErrNotExist, Code: exitNoInput, Hint: "restore --plan FILE and replay --plan FILE write plans"}
 	}
 	if err != nil {
 		return outcome{}, a.runProblem(err)
 	}
+	defer closePlan()
 	defer plan.Close()
 	if err := a.permitted(w); err != nil {
 		return outcome{}, err

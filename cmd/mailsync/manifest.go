@@ -51,7 +51,7 @@ func (a *app) manifestCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{ls, show, export} {
 		c.Flags().Var(&globs, "mailbox", "only mailboxes that match (repeatable)")
 	}
-	return family("manifest", "look into the record: ls, show, check, export", ls, show, check, export)
+	return family("manifest", "look into the record: ls, show, check, export, sign", ls, show, check, export, a.manifestSign())
 }
 
 // recordLine is a store's record in JSON.
@@ -336,13 +336,16 @@ func (a *app) manifestCheck(ctx context.Context, arg string) (outcome, error) {
 		return outcome{}, &ui.Problem{What: "record of " + s.Name, Why: err, Code: exitData, Hint: "mailsync scan writes a new one; a state copy may hold it whole"}
 	}
 	var res manifest.CheckResult
+	broken := func(b manifest.Broken) {
+		text := ui.Oneline(b.Err, 500)
+		a.out.Record(brokenLine{Head: ui.Head{V: 1, Type: "broken"}, Store: s.Name, Mailbox: b.Mailbox, Path: ui.PathOf(b.File), Error: text})
+		a.out.Print(a.out.Style.Red("broken  ") + ui.Escape(b.File) + "  " + ui.Name(b.Mailbox) + "  " + text)
+	}
 	for b, err := range rec.Check(ctx, &res) {
 		if err != nil {
 			return outcome{}, err
 		}
-		text := ui.Oneline(b.Err, 500)
-		a.out.Record(brokenLine{Head: ui.Head{V: 1, Type: "broken"}, Store: s.Name, Mailbox: b.Mailbox, Path: ui.PathOf(b.File), Error: text})
-		a.out.Print(a.out.Style.Red("broken  ") + ui.Escape(b.File) + "  " + ui.Name(b.Mailbox) + "  " + text)
+		broken(b)
 	}
 	a.summary.Counts["ok"], a.summary.Counts["broken"] = res.OK, res.Broken
 	if err := cancelled(ctx); err != nil {
@@ -351,11 +354,11 @@ func (a *app) manifestCheck(ctx context.Context, arg string) (outcome, error) {
 	if res.Broken > 0 {
 		return outcome{}, &ui.Problem{
 			What: fmt.Sprintf("record of %s: %s of %s are broken", s.Name, ui.Count(res.Broken), ui.Plural(res.OK+res.Broken, "file")),
-			Code: exitData, Hint: a.cmdline("scan", s.Name) + " writes them anew from the store, without a baseline for what they held",
+			Code: exitData, Hint: "bring it back from a state copy; without one, move the broken files and the index beside each out of the state directory, and the next scan records their mailboxes anew, without a baseline",
 		}
 	}
 	a.out.Say("The record of %s is whole: %s read and proven.", ui.Name(s.Name), ui.Plural(res.OK, "file"))
-	return outcome{}, nil
+	return outcome{}, a.checkSignature(ctx, s, rec, broken)
 }
 
 // entryLine is one recorded message, or one that is gone, in JSON.

@@ -258,6 +258,9 @@ func (a *app) keepPlan(ctx context.Context, plan *restore.Plan, out outcome, w *
 	if err := plan.Save(w.plan); err != nil {
 		return out, &ui.Problem{What: "plan " + w.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
 	}
+	if err := a.signPlan(w.plan, plan.Header()); err != nil {
+		return out, err
+	}
 	a.out.Say("The plan is in %s; nothing else was written. Apply it with:", ui.Name(w.plan))
 	a.next("apply", w.plan)
 	return out, nil

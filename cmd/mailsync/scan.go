@@ -161,6 +161,9 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 		return outcome{partial: true}, a.emptyStore(s)
 	}
 	a.tellScanned(s, &r)
+	if err := a.signRecord(ctx, s, repo); err != nil {
+		return outcome{}, err
+	}
 	if err := a.copyRecord(ctx, s, repo); err != nil {
 		return outcome{}, err
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Stores      map[string]*Store   `toml:"stores"`
 	Archives    map[string]*Archive `toml:"archives"`
 	Recipients  Recipients          `toml:"recipients"`
+	Signing     Signing             `toml:"signing"`
 
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
@@ -84,6 +85,13 @@ type Recipients struct {
 	PasswdFiles Words  `toml:"passwd_files"`
 	Domains     Words  `toml:"domains"`
 	Command     Words  `toml:"resolve_command"`
+}
+
+// Signing names the keys, in minisign's format, that plans and records are
+// signed with and checked against.
+type Signing struct {
+	SecretKey  string `toml:"secret_key"`  // a file
+	PublicKeys Words  `toml:"public_keys"` // each the key's text, or a file
 }
 
 // Load reads and checks one file.
