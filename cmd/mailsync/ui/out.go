@@ -41,6 +41,7 @@ type Out struct {
 	buf     bytes.Buffer
 	enc     *json.Encoder
 	failed  error
+	sinks   []func(line []byte)
 	answers *bufio.Reader // of standard input, once somebody was asked
 	asking  bool          // a question stands: nothing is drawn over it
 	bar     bar           // drawn on standard error; cleared before anything else is printed
@@ -75,20 +76,47 @@ func (o *Out) Verbose() bool { return o.opt.Verbose }
 // Interactive tells whether a person can be asked.
 func (o *Out) Interactive() bool { return o.opt.StdinTTY && o.opt.StderrTTY && !o.opt.JSON }
 
-// Record writes one JSON object as a line. Without --json it does nothing.
-func (o *Out) Record(v any) {
-	if !o.opt.JSON {
-		return
-	}
+// Sink adds a function that is given every line of Record and Log, with its
+// newline; it must not keep the bytes.
+func (o *Out) Sink(f func(line []byte)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.sinks = append(o.sinks, f)
+}
+
+// Record writes one JSON object as a line: to standard output with --json, and
+// to the sinks.
+func (o *Out) Record(v any) { o.line(v, o.opt.JSON, true) }
+
+// Stream writes a line to standard output only, with --json: of things that are
+// many and settled.
+func (o *Out) Stream(v any) { o.line(v, o.opt.JSON, false) }
+
+// Log writes a line to the sinks only.
+func (o *Out) Log(v any) { o.line(v, false, true) }
+
+func (o *Out) line(v any, stdout, log bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	log = log && len(o.sinks) > 0
+	if !stdout && !log {
+		return
+	}
 	o.buf.Reset()
 	if err := o.enc.Encode(v); err != nil {
 		// Only a value that JSON cannot express fails, which is a bug.
 		o.fail(fmt.Errorf("encode %T: %w", v, err))
 		return
 	}
-	o.write(harmless(o.buf.Bytes()))
+	line := harmless(o.buf.Bytes())
+	if stdout {
+		o.write(line)
+	}
+	if log {
+		for _, f := range o.sinks {
+			f(line)
+		}
+	}
 }
 
 // harmless rewrites the characters that JSON allows unescaped and a terminal

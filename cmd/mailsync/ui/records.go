@@ -193,6 +193,7 @@ type Summary struct {
 	Complete bool             `json:"complete"`
 	Exit     int              `json:"exit"`
 	Seconds  float64          `json:"seconds"`
+	Log      string           `json:"log,omitempty"` // that report takes
 	Counts   map[string]int64 `json:"counts"`
 	Error    string           `json:"error,omitempty"`
 	Hint     string           `json:"hint,omitempty"`
