@@ -31,10 +31,16 @@ func (a *app) event(ev *replay.Event) {
 // delivery prints what became of one message for one recipient. People see
 // what was delivered and what is open; the rest with --verbose.
 func (a *app) delivery(d *replay.Delivery) {
-	a.out.Record(struct {
+	line := struct {
 		ui.Head
 		*replay.Delivery
-	}{ui.Head{V: 1, Type: "delivery"}, d})
+	}{ui.Head{V: 1, Type: "delivery"}, d}
+	switch d.Outcome {
+	case replay.Present, replay.Deleted, replay.Filtered, replay.Duplicate, replay.OutsideWindow:
+		a.out.Stream(line) // many, and settled: their account tells of them
+	default:
+		a.out.Record(line)
+	}
 	if a.out.JSON() {
 		return
 	}
@@ -127,9 +133,7 @@ func (a *app) tellWindow(run *replay.Run) {
 		Found  bool      `json:"found"`
 		Reason string    `json:"reason"`
 	}{ui.Head{V: 1, Type: "window"}, w.Since.UTC(), w.Until.UTC(), w.All, w.Found, w.Reason})
-	if w.Found {
-		a.timeline(run.Timeline().Hours, &w)
-	}
+	a.timeline(run.Timeline().Hours, &w)
 	switch {
 	case w.All:
 		a.out.Say("Window: the whole archive.")
@@ -158,7 +162,7 @@ func (a *app) timeline(hours []replay.Hour, w *replay.Window) {
 			*replay.Hour
 		}{ui.Head{V: 1, Type: "hour"}, &hours[i]})
 	}
-	if a.out.JSON() || a.out.Quiet() {
+	if a.out.JSON() || a.out.Quiet() || w != nil && !w.Found {
 		return
 	}
 	if !a.out.Verbose() {
@@ -203,7 +207,7 @@ func around(hours []replay.Hour, w *replay.Window) []replay.Hour {
 }
 
 // tellAccount ends a replay or audit: the account a mailbox, the sum, what it means.
-func (a *app) tellAccount(rep *report, t *replay.Totals, o *replayFlags, target *side, from *config.Archive) {
+func (a *app) tellAccount(rep *accounts, t *replay.Totals, o *replayFlags, target *side, from *config.Archive) {
 	if len(rep.rows) > 0 {
 		a.out.Say("")
 		a.out.Table(rep.table(a.out.Verbose()))

@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailsync/cmd/mailsync/config"
+	"mailsync/cmd/mailsync/page"
+	"mailsync/cmd/mailsync/runlog"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
 	"mailsync/scan/budget"
@@ -36,6 +38,10 @@ type app struct {
 	shown   map[string]int64
 	crashAt string      // of verify: what comes next assumes it, too
 	set     *budget.Set // of the run; nil where nothing is read
+	log     *runlog.Writer
+	page    *page.Report // of --html; nil where none was asked for
+	pageErr error        // the first line that it could not take
+	html    string
 }
 
 // globals are the flags of every command.
@@ -98,6 +104,9 @@ func (a *app) do(f commandFunc) func(*cobra.Command, []string) error {
 			}
 		}
 		a.cfg = cfg
+		if err := a.keepLog(cmd); err != nil {
+			return err
+		}
 		a.outcome, err = f(cmd.Context(), args)
 		return err
 	}
@@ -169,24 +178,41 @@ func (a *app) finish(ctx context.Context, err error) int {
 			hint = "run the same command again: " + ui.Command(append([]string{"mailsync"}, a.args...)...)
 		}
 	}
-	s := &a.summary
-	s.Exit, s.Complete = code, code == exitClean || code == exitFindings
-	s.Seconds = math.Round(time.Since(a.began).Seconds()*1000) / 1000
-	if err != nil {
-		s.Error, s.Hint = ui.Oneline(err, 2000), hint
-		var p *ui.Problem
-		if !errors.As(err, &p) || !p.Told {
-			a.out.Problem(a.command, err, hint)
-		}
-	}
 	a.tellDevices()
+	s := &a.summary
+	told := func(err error) bool {
+		var p *ui.Problem
+		return errors.As(err, &p) && p.Told
+	}
+	s.Seconds = math.Round(time.Since(a.began).Seconds()*1000) / 1000
+	a.sum(code, err, hint)
+	if perr := a.writePage(ctx, code); perr != nil {
+		err, hint, code = perr, ui.Hint(perr), exitCantCreate
+		a.sum(code, err, hint)
+	}
+	if err != nil && !told(err) {
+		a.out.Problem(a.command, err, hint)
+	}
+	if a.log != nil && !a.log.Held() {
+		s.Log = a.logID()
+	}
 	a.out.Record(s)
+	a.endLog()
 	if w := a.out.Err(); code <= exitPartial && w != nil {
 		// The summary itself was lost.
 		a.out.Problem(a.command, fmt.Errorf("%w: %w", errOutput, w), "")
 		return exitIO
 	}
 	return code
+}
+
+// sum fills the summary.
+func (a *app) sum(code int, err error, hint string) {
+	s := &a.summary
+	s.Exit, s.Complete = code, code == exitClean || code == exitFindings
+	if err != nil {
+		s.Error, s.Hint = ui.Oneline(err, 2000), hint
+	}
 }
 
 // usage is an error of grammar.

@@ -26,6 +26,7 @@ func (a *app) diffCommand() *cobra.Command {
 		}),
 	}
 	c.Flags().Var(&globs, "mailbox", "only mailboxes that match (repeatable)")
+	a.pageFlag(c.Flags())
 	c.Flags().StringArrayVar(&recorded, "recorded", nil, "take this `STORE` from its record: it is offline (repeatable)")
 	return c
 }

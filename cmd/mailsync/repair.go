@@ -96,6 +96,9 @@ func (a *app) begin(x *applied) (*restore.Run, error) {
 		return nil, a.runProblem(err)
 	}
 	a.summary.Run = run.ID()
+	if a.log != nil {
+		a.log.Release()
+	}
 	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + a.cmdline("undo", run.ID())
 	return run, nil
 }

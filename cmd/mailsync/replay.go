@@ -29,7 +29,6 @@ type replayFlags struct {
 	deliveryLogs []string
 	multiset     bool
 	keyword      string
-	html         string
 	undelete     bool
 	undecided    string
 	fixUIDNext   bool
@@ -86,7 +85,7 @@ func (a *app) replayFlags(c *cobra.Command, o *replayFlags) {
 	f.StringVar(&o.ambiguous, "ambiguous", "skip", "where another version is present: `skip|deliver|folder=NAME`")
 	f.StringArrayVar(&o.deliveryLogs, "delivery-log", nil, "mail log `FILE` that shows what was filtered or forwarded (repeatable)")
 	f.BoolVar(&o.multiset, "multiset", false, "count copies, instead of asking for one of each message")
-	f.StringVar(&o.html, "html", "", "write the account as a page to `FILE`")
+	a.pageFlag(f)
 }
 
 // window reads --since and --until.
@@ -239,7 +238,7 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	}
 	stop = a.out.Progress(ctx, a.poke, look)
 	defer stop()
-	rep := newReport(a, from.Name, target.store.Name)
+	var rep accounts
 	var failed error
 	for ev, err := range run.Events(ctx, d) {
 		if err != nil {
@@ -274,12 +273,7 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		a.out.Warn("%s could not be asked what was deleted there: %s", ui.Name(name), ui.Oneline(err, 300))
 	}
 	a.tellMore()
-	a.tellAccount(rep, &t, o, target, from)
-	if o.html != "" {
-		if err := rep.write(o.html, run); err != nil {
-			return outcome{}, &ui.Problem{What: "report " + o.html, Why: err, Code: exitCantCreate}
-		}
-	}
+	a.tellAccount(&rep, &t, o, target, from)
 	code := run.Exit()
 	return outcome{findings: code == exitFindings, partial: code == exitPartial}, nil
 }
@@ -427,6 +421,7 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 			continue
 		}
 		others = append(others, &side{store: s, base: rec, recorded: a.recordedStore(s, rec, o.crashAt.Time)})
+		a.logStore(s, rec, true)
 	}
 	return sides[0], others, nil
 }

@@ -119,6 +119,11 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 		return outcome{}, a.openProblem(s, err, rerr == nil)
 	}
 	defer scanner.Close()
+	if rec, err := repo.Store(key(s)); err == nil {
+		a.logStore(s, rec, false)
+	} else {
+		a.logStore(s, nil, false)
+	}
 	p := new(scan.Progress)
 	opt := scan.RunOptions{
 		Rehash: o.rehash, RehashFraction: float64(o.fraction), MaxDuration: o.maxDuration.Duration,

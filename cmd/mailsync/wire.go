@@ -156,6 +156,7 @@ func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error)
 	if err != nil {
 		return nil, a.openProblem(s, err, rec != nil)
 	}
+	a.logStore(s, rec, false)
 	return sd, nil
 }
 
@@ -179,6 +180,7 @@ func (a *app) openRecorded(s *config.Store) (*side, error) {
 	} else {
 		a.out.Note("%s is taken from its record, %s old (%s)", ui.Name(s.Name), ui.Duration(time.Since(at)), ui.Time(at))
 	}
+	a.logStore(s, rec, true)
 	return &side{store: s, base: rec, recorded: a.recordedStore(s, rec, time.Time{})}, nil
 }
 

@@ -85,11 +85,12 @@ type (
 		Seconds            float64
 	}
 	device struct {
-		Device      string
-		Reads       int64
-		Median, P99 float64
-		BackedOff   int64 `json:"backed_off"`
-		Slow        bool
+		Device    string
+		Reads     int64
+		Median    float64 `json:"median_ms"`
+		P99       float64 `json:"p99_ms"`
+		BackedOff int64   `json:"backed_off"`
+		Slow      bool
 	}
 	summary struct {
 		Command, Run, Error, Hint string

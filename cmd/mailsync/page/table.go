@@ -127,10 +127,7 @@ func (r *Report) deviceTable() table {
 		if len(r.devices) == 1 {
 			verdict = "the only one"
 		}
-		t.add(d.Device, d.Reads, ms(d.Median), ms(d.P99), d.BackedOff, verdict)
+		t.add(d.Device, d.Reads, d.Median, d.P99, d.BackedOff, verdict)
 	}
 	return t
 }
-
-// ms rounds seconds to tenths of milliseconds.
-func ms(seconds float64) float64 { return float64(int64(seconds*10000+0.5)) / 10 }
