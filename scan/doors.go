@@ -223,7 +223,7 @@ func (s *Scanner) openMessage(ctx context.Context, mailbox string, sub manifest.
 		return nil, err
 	}
 	if d := o.dirs.of(sub); d != nil && name != "" {
-		f, err := d.OpenFile(name)
+		f, err := openOwn(d, name)
 		if err == nil {
 			return &openMessage{File: f, s: s, o: o}, nil
 		}
@@ -270,7 +270,7 @@ func (s *Scanner) openRenamed(ctx context.Context, unique string, enter func() (
 			continue
 		}
 		var f *beneath.File
-		if f, err = o.dirs.of(it.sub).OpenFile(it.name); err == nil {
+		if f, err = openOwn(o.dirs.of(it.sub), it.name); err == nil {
 			return &openMessage{File: f, s: s, o: o}, nil
 		}
 	}

@@ -25,6 +25,9 @@ func (s *Scanner) Evidence(ctx context.Context, store, mailbox string, entry *ma
 		return unknown(ctx, ev, err)
 	}
 	defer f.Close()
+	if hollowed(f.File) != nil {
+		return unknown(ctx, ev, errHollow)
+	}
 	switch kind {
 	case compare.BodyIdentity:
 		id, err := identify(f.File)

@@ -27,6 +27,7 @@ const (
 	left             // neither read nor trusted
 	vanished         // its name is not there any more
 	refused          // it is no regular file
+	holed            // it is mostly a hole, and was not read
 	failed           // it could not be read: unknown
 )
 
@@ -45,6 +46,8 @@ type task struct {
 	facts  message.Facts
 	oldAlg manifest.Digest // digest of the bytes in the record's algorithm, where that is another one
 	read   int64           // bytes read
+
+	hollow *hollow // with holed
 
 	file   beneath.File
 	choice Choice
@@ -209,6 +212,11 @@ func (r *reader) prepare(b *batch, t *task) {
 		return
 	}
 	t.stamp(t.file.Opened())
+	if foreign(dir, t.file.Opened()) {
+		_ = t.file.Close()
+		t.fail(errForeign)
+		return
+	}
 	if r.cold > 0 {
 		var one [1]byte
 		if _, ok, known := t.file.Cached(one[:], 0); known && !ok && t.entry.Size > 0 {
@@ -238,12 +246,22 @@ func (t *task) fail(err error) {
 // errMoving reports a file whose size or date moves while it is read.
 var errMoving = errors.New("it changes while it is read")
 
+// recordedSize tells whether the file has the size with which it was sound: then
+// it is read, holes or not.
+func (t *task) recordedSize() bool {
+	return t.old != nil && t.old.Status == manifest.Sound && t.old.Size == t.entry.Size
+}
+
 // finish reads and examines the file that prepare has opened.
 func (r *reader) finish(b *batch, t *task) {
 	if t.out != pending || t.gone {
 		return
 	}
 	defer t.file.Close()
+	if t.hollow = hollowed(&t.file); t.hollow != nil && !t.recordedSize() {
+		t.out = holed
+		return
+	}
 	for try := 0; ; try++ {
 		err := r.examine(b, t)
 		if err == nil {

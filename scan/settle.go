@@ -202,6 +202,8 @@ func (v *View) conclude(t *task) manifest.Entry {
 		v.again(t, &e)
 	case left:
 		v.keep(t.old, &e)
+	case holed:
+		v.hollow(t, &e)
 	case failed:
 		v.keep(t.old, &e)
 		e.Damage, e.Detail = manifest.Unreadable, t.err.Error()

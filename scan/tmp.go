@@ -118,11 +118,14 @@ func lastTouched(st *beneath.Stat, name string) time.Time {
 
 // read returns the digest of a file in tmp that holds a whole message.
 func (t *tmpFiles) read(v *View, tmp *beneath.Dir, name string) (manifest.Digest, manifest.HeaderID) {
-	f, err := tmp.OpenFile(name)
+	f, err := openOwn(tmp, name)
 	if err != nil {
 		return manifest.Digest{}, manifest.HeaderID{}
 	}
 	defer f.Close()
+	if hollowed(f) != nil {
+		return manifest.Digest{}, manifest.HeaderID{} // no message
+	}
 	if t.x == nil {
 		t.x = message.NewExaminer(message.Limits{})
 	}

@@ -23,6 +23,8 @@ type Calls struct {
 	// where nothing is, EOPNOTSUPP or ENOSYS where that cannot be asked.
 	PreadNowait func(fd int, p []byte, off int64) (int, error)
 	Fadvise     func(fd int, off, length int64, advice int) error
+	// Seek asks where a file has holes.
+	Seek func(fd int, off int64, whence int) (int64, error)
 }
 
 // System returns the real calls.
@@ -42,6 +44,7 @@ func System() Calls {
 		Pread:       unix.Pread,
 		PreadNowait: preadNowait,
 		Fadvise:     unix.Fadvise,
+		Seek:        unix.Seek,
 	}
 }
 
@@ -80,6 +83,9 @@ func (c Calls) withDefaults() Calls {
 	}
 	if c.Fadvise == nil {
 		c.Fadvise = d.Fadvise
+	}
+	if c.Seek == nil {
+		c.Seek = d.Seek
 	}
 	return c
 }
