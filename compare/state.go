@@ -156,9 +156,12 @@ func (s *state) add(b *body, row *Row) {
 }
 
 // same counts a mailbox that is equal on all sides and was not opened.
-func (s *state) same(messages int64) {
+func (s *state) same(messages int64) { s.sameMany(1, messages) }
+
+// sameMany counts mailboxes that are plainly the same everywhere.
+func (s *state) sameMany(mailboxes, messages int64) {
 	s.mu.Lock()
-	s.sum.Mailboxes++
+	s.sum.Mailboxes += mailboxes
 	s.sum.Messages += messages
 	s.sum.Skipped += messages
 	for i := range s.totals {
@@ -166,9 +169,9 @@ func (s *state) same(messages int64) {
 	}
 	s.mu.Unlock()
 	p := &s.c.progress
-	p.Mailboxes.Add(1)
+	p.Mailboxes.Add(mailboxes)
 	p.Messages.Add(messages)
-	p.Skipped.Add(1)
+	p.Skipped.Add(mailboxes)
 }
 
 func (r *Counts) add(o *Counts) {

@@ -159,6 +159,20 @@ func (m *Mailbox) unknown() bool {
 // list finds the mailboxes of all sides and makes a job of each that is not
 // plainly the same everywhere.
 func (c *Comparison) list(ctx context.Context, q *queue) error {
+	if summed := c.summed(); summed != nil {
+		runs, err := c.unequal(ctx, summed)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			lists := make([]iter.Seq2[Head, error], len(summed))
+			for i, s := range summed {
+				lists[i] = s.Parts(ctx, runs)
+			}
+			return c.listMerged(ctx, lists, q)
+		}
+		// A side that cannot sum itself up is listed, and says why then.
+	}
 	sharded := make([]Sharded, 0, len(c.sides))
 	for _, s := range c.sides {
 		if p, ok := s.Source.(Sharded); ok {
