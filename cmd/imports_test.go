@@ -28,8 +28,9 @@ var mayImport = map[string][]string{
 	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
 	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore/remote":               {"compare", "manifest", "restore"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/replay", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
+	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/remote", "restore/replay", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
 	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},
 	"cmd/mailsync/config":          {"manifest"},
 }
@@ -40,6 +41,8 @@ var onlyIn = map[string]string{
 	"github.com/schollz/progressbar/v3":          "cmd/mailsync/ui",
 	"github.com/pelletier/go-toml/v2":            "cmd/mailsync/config",
 	"golang.org/x/term":                          "cmd",
+	"github.com/hashicorp/yamux":                 "restore/remote",
+	"github.com/fxamacker/cbor/v2":               "restore/remote",
 	"github.com/emersion/go-maildir":             "", // an oracle in tests only
 	"github.com/rogpeppe/go-internal":            "", // tests only
 	"pgregory.net/rapid":                         "", // tests only
