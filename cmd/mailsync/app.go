@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"mailsync/cmd/mailsync/runlog"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
+	"mailsync/restore/remote"
 	"mailsync/scan/budget"
 )
 
@@ -42,6 +44,10 @@ type app struct {
 	page    *page.Report // of --html; nil where none was asked for
 	pageErr error        // the first line that it could not take
 	html    string
+	hosts   hosts
+	several bool        // several stores are looked at side by side
+	turn    sync.Mutex  // whose lines are written, where there are several
+	offer   remote.Host // what this command lets other hosts read; nil = nothing
 }
 
 // globals are the flags of every command.
@@ -53,6 +59,8 @@ type globals struct {
 	color          ui.When
 	readers        int
 	limitRate      config.Size
+	ssh            string
+	limitNetwork   config.Size
 }
 
 func newApp(args []string, s std, cancel context.CancelCauseFunc) *app {

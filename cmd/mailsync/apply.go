@@ -40,7 +40,11 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	}
 	h := plan.Header()
 	set := a.budgets()
-	target, err := a.openLive(a.storeOfRun(h.Store, h.Path), set, trustFiles)
+	into := a.storeOfRun(h.Store, h.Path)
+	if err := a.targetHere(into); err != nil {
+		return outcome{}, err
+	}
+	target, err := a.openLive(into, set, trustFiles)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -56,12 +60,12 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 			sources[src.Name] = from
 			continue
 		}
-		sd, err := a.openLive(a.storeOfRun(src.Name, src.Path), set, trustFiles)
+		sd, err := a.openStore(ctx, a.storeOfRun(src.Name, src.Path), set, trustFiles)
 		if err != nil {
 			return outcome{}, err
 		}
 		defer sd.close()
-		sources[src.Name] = restore.FromSite(sd.site())
+		sources[src.Name] = sd.messages()
 	}
 	a.out.Say("Plan of %s for %s.", ui.Time(h.Made), ui.Name(h.Store))
 	if err := a.showPlan(ctx, plan); err != nil {

@@ -40,6 +40,7 @@ type remark struct {
 // checker collects what config check finds.
 type checker struct {
 	a                *app
+	ctx              context.Context
 	errors, warnings int64
 }
 
@@ -79,8 +80,8 @@ func (c *checker) there(subject, what, path string, dir bool) bool {
 	return false
 }
 
-func (a *app) configCheck(context.Context, []string) (outcome, error) {
-	c := &checker{a: a}
+func (a *app) configCheck(ctx context.Context, _ []string) (outcome, error) {
+	c := &checker{a: a, ctx: ctx}
 	if a.cfg.File == "" {
 		c.say("warning", "file", "there is no %s; only stores given by path can be used", config.DefaultFile)
 	} else {
@@ -138,10 +139,21 @@ func warned(n int64) string {
 	return ", with " + ui.Plural(n, "warning")
 }
 
+// far asks the host of a store whether it answers and serves it.
+func (c *checker) far(subject string, s *config.Store) {
+	sd, err := c.a.openFar(c.ctx, s, trustStamps)
+	if err != nil {
+		c.say("warning", subject, "%s: %s", s.Path, ui.Oneline(err, 300))
+		return
+	}
+	sd.close()
+	c.say("ok", subject, "%s can be looked at there", s.Path)
+}
+
 func (c *checker) store(s *config.Store, state string) {
 	subject := "stores." + s.Name
 	if config.IsRemote(s.Path) {
-		c.say("warning", subject, "%s: stores on other hosts cannot be reached by this version", s.Path)
+		c.far(subject, s)
 		return
 	}
 	if !c.there(subject, "path", s.Path, true) {

@@ -40,11 +40,14 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err != nil {
 		return outcome{}, err
 	}
-	sides, err := a.openSides(stores, offline, a.budgets(), trustStamps)
+	sides, err := a.openSides(ctx, stores, offline, a.budgets(), trustStamps, len(stores)-2)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer closeSides(sides)
+	if err := sumUp(ctx, sides); err != nil {
+		return outcome{}, err
+	}
 	in := make([]compare.Side, len(sides))
 	names := make([]string, len(sides))
 	for i, s := range sides {

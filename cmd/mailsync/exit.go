@@ -11,6 +11,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/restore"
 	"mailsync/restore/archive"
+	"mailsync/restore/remote"
 	"mailsync/restore/replay"
 	"mailsync/scan"
 )
@@ -91,9 +92,15 @@ var codes = []struct {
 	{errOutput, exitIO},
 	{config.ErrConfig, exitConfig},
 	{config.ErrRemote, exitUnavailable},
+	{config.ErrHost, exitUsage},
 	{config.ErrNoName, exitNoInput},
 	{config.ErrEmptyName, exitUsage},
 	{config.ErrValue, exitUsage},
+	{remote.ErrLost, exitUnavailable},
+	{remote.ErrHello, exitUnavailable},
+	{remote.ErrVersion, exitUnavailable},
+	{remote.ErrProtocol, exitUnavailable},
+	{remote.ErrRefused, exitNoPerm},
 	{manifest.ErrLocked, exitTempFail},
 	{manifest.ErrNoRecord, exitNoInput},
 	{manifest.ErrNoMailbox, exitNoInput},

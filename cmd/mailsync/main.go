@@ -57,6 +57,7 @@ func run(args []string, s std) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := guarded(func() error { return root.ExecuteContext(ctx) })
+	a.closeHosts()
 	return a.finish(ctx, err)
 }
 

@@ -382,6 +382,9 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := a.targetHere(target); err != nil {
+		return nil, nil, err
+	}
 	offline := map[string]bool{}
 	var rest []*config.Store
 	add := func(s *config.Store) {
@@ -402,7 +405,7 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 		offline[s.Path] = true
 		add(s)
 	}
-	sides, err := a.openSides([]*config.Store{target}, offline, a.budgets(), trustFiles)
+	sides, err := a.openSides(ctx, []*config.Store{target}, offline, a.budgets(), trustFiles, 0)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,7 +92,7 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	if o.dryRun && o.plan != "" {
 		return outcome{}, usage("--dry-run and --plan exclude each other: --plan writes nothing but the plan")
 	}
-	sides, others, err := a.restoreSides(target, o)
+	sides, others, err := a.restoreSides(ctx, target, o)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -132,9 +132,12 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 
 // restoreSides opens target and sources, and the stores that only --recorded
 // names: what was deleted there counts, too.
-func (a *app) restoreSides(target string, o *restoreFlags) (sides, others []*side, err error) {
+func (a *app) restoreSides(ctx context.Context, target string, o *restoreFlags) (sides, others []*side, err error) {
 	stores, err := a.stores(append([]string{target}, o.from...))
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.targetHere(stores[0]); err != nil {
 		return nil, nil, err
 	}
 	offline := map[string]bool{}
@@ -161,10 +164,10 @@ func (a *app) restoreSides(target string, o *restoreFlags) (sides, others []*sid
 		}
 	}
 	set := a.budgets()
-	if sides, err = a.openSides(stores, offline, set, trustFiles); err != nil {
+	if sides, err = a.openSides(ctx, stores, offline, set, trustFiles, 0); err != nil {
 		return nil, nil, err
 	}
-	if others, err = a.openSides(witnesses, offline, set, trustFiles); err != nil {
+	if others, err = a.openSides(ctx, witnesses, offline, set, trustFiles, 0); err != nil {
 		closeSides(sides)
 		return nil, nil, err
 	}
@@ -180,8 +183,8 @@ func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *resto
 	for _, s := range sides[1:] {
 		opt.Sources = append(opt.Sources, s.compared())
 		opt.Header.Sources = append(opt.Header.Sources, restore.PlanSource{Name: s.store.Name, Path: s.store.Path})
-		if site := s.site(); site != nil {
-			sources[s.store.Name] = restore.FromSite(site)
+		if src := s.messages(); src != nil {
+			sources[s.store.Name] = src
 		}
 	}
 	for _, s := range others {

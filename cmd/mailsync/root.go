@@ -20,7 +20,8 @@ func (a *app) root() *cobra.Command {
 its replicas, and puts back what is missing, without ever losing, doubling or
 altering a message.
 
-STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
+STORE and ARCHIVE are names from the configuration, or paths (with a '/'); a STORE
+on another host is host:/path.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,
@@ -43,6 +44,8 @@ STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
 	f.Var(&a.flags.color, "color", "colours")
 	f.IntVar(&a.flags.readers, "readers", 0, "concurrent readers a device (`N`; default: as the device says)")
 	f.Var(&a.flags.limitRate, "limit-rate", "read at most this much a second, as in 200M/s")
+	f.StringVar(&a.flags.ssh, "ssh", "", "the `CMD` that reaches other hosts (default: ssh_command of the configuration, else ssh)")
+	f.Var(&a.flags.limitNetwork, "limit-network", "send and receive at most this much a second to and from each host, as in 20M/s")
 	root.AddGroup(
 		&cobra.Group{ID: groupLook, Title: "Look (nothing is written into a store):"},
 		&cobra.Group{ID: groupRepair, Title: "Put back:"},
@@ -67,6 +70,7 @@ STORE and ARCHIVE are names from the configuration, or paths (with a '/').`,
 		{groupOther, a.reportCommand()},
 		{groupOther, a.manifestCommand()},
 		{groupOther, a.configCommand()},
+		{groupOther, a.serveCommand()},
 		{groupOther, a.versionCommand()},
 	} {
 		c.cmd.GroupID = c.group

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -71,87 +73,94 @@ func (a *app) scan(ctx context.Context, args []string, o *scanFlags) (outcome, e
 	})
 }
 
-// each does one thing with several stores. A failure of one does not keep the
-// others from their turn; it is told at once where there are several.
+// each does one thing with several stores: those of this host one after the
+// other, for they may share disks; those of other hosts beside them. A failure of
+// one does not keep the others from their turn; it is told at once where there
+// are several.
 func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.Store, *budget.Set) (outcome, error)) (outcome, error) {
 	set := a.budgets()
 	var all outcome
 	var failed []error
-	for _, s := range stores {
-		out, err := f(s, set)
+	var mu sync.Mutex
+	note := func(out outcome, err error) {
+		mu.Lock()
+		defer mu.Unlock()
 		all.findings = all.findings || out.findings
 		all.partial = all.partial || out.partial
-		if cerr := cancelled(ctx); cerr != nil {
-			return all, cerr
-		}
-		if err == nil {
-			continue
+		if err == nil || cancelled(ctx) != nil {
+			return
 		}
 		if len(stores) > 1 {
 			a.out.Problem(a.command, err, ui.Hint(err))
 		}
 		failed = append(failed, err)
 	}
+	far := func(s *config.Store) bool { return s.Host() != "" }
+	a.several = len(stores) > 1 && slices.ContainsFunc(stores, far)
+	var there sync.WaitGroup
+	for _, s := range stores {
+		if far(s) {
+			there.Go(func() { note(f(s, set)) })
+		}
+	}
+	for _, s := range stores {
+		if !far(s) && cancelled(ctx) == nil {
+			note(f(s, set))
+		}
+	}
+	there.Wait()
+	if err := cancelled(ctx); err != nil {
+		return all, err
+	}
+	silent := func(err error) bool { return errorCode(err) == exitUnavailable }
 	switch {
 	case len(failed) == 0:
 		return all, nil
 	case len(stores) == 1:
 		return all, failed[0]
 	}
+	code := errorCode(failed[0])
+	if len(failed) < len(stores) && !slices.ContainsFunc(failed, func(err error) bool { return !silent(err) }) {
+		code = exitPartial // the other hosts have answered
+	}
 	return all, &ui.Problem{
 		What: fmt.Sprintf("%d of %s failed", len(failed), ui.Plural(int64(len(stores)), "store")), Why: failed[0],
-		Hint: ui.Hint(failed[0]), Code: errorCode(failed[0]), Told: true,
+		Hint: ui.Hint(failed[0]), Code: code, Told: true,
 	}
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
-	doubt, err := a.doubts(s)
-	if err != nil {
-		return outcome{}, err
-	}
-	taken, err := a.takenBack(s)
-	if err != nil {
-		return outcome{}, err
-	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken})
-	if err != nil {
-		_, rerr := repo.Store(key(s))
-		return outcome{}, a.openProblem(s, err, rerr == nil)
-	}
-	defer scanner.Close()
-	if rec, err := repo.Store(key(s)); err == nil {
-		a.logStore(s, rec, false)
-	} else {
-		a.logStore(s, nil, false)
-	}
 	p := new(scan.Progress)
+	lines := &group{a: a}
 	opt := scan.RunOptions{
 		Rehash: o.rehash, RehashFraction: float64(o.fraction), MaxDuration: o.maxDuration.Duration,
 		Accept: o.accept, Reason: o.reason, Adopt: o.adopt, Progress: p,
-		Finding: func(f manifest.Finding) {
-			doubt.note(&f)
-			a.finding(&f)
-		},
-		Vanished: func(f manifest.Finding) { a.vanished(&f) },
+		Finding:  func(f manifest.Finding) { lines.line(f.Mailbox, func() { a.finding(&f) }) },
+		Vanished: func(f manifest.Finding) { lines.line(f.Mailbox, func() { a.vanished(&f) }) },
 	}
 	only := &matched{globs: o.mailbox}
 	opt.Mailbox = only.filter()
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
-		snap := ui.Snapshot{Stage: "scanning", Done: p.Messages.Load(), Total: p.TotalMessages.Load(), Unit: "message", Bytes: p.ReadBytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
+		snap := ui.Snapshot{Stage: a.stage(s, "scanning"), Done: p.Messages.Load(), Total: p.TotalMessages.Load(), Unit: "message", Bytes: p.ReadBytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
 		switch {
 		case snap.Done > snap.Total:
 			snap.Total = 0 // the store has grown since it was recorded
 		case snap.Total > 0 && snap.Done == snap.Total:
-			snap.Stage = "making the record durable"
+			snap.Stage = a.stage(s, "making the record durable")
 		}
 		return snap
 	})
 	defer stop()
-	r, err := scan.Run(ctx, scanner, repo, opt)
+	scanThis := a.scanHere
+	if s.Host() != "" {
+		scanThis = a.scanThere
+	}
+	r, err := scanThis(ctx, s, repo, set, opt, only)
 	stop()
+	lines.end()
+	a.turn.Lock()
+	defer a.turn.Unlock()
 	a.addCounts(&r.Counts)
-	whole := err == nil && r.Complete()
-	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	if err != nil {
 		return outcome{}, a.storeProblem(s.Name, err)
 	}
@@ -176,6 +185,51 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
 		partial:  !r.Complete(),
 	}, nil
+}
+
+// stage names what is being done, and with which of several stores.
+func (a *app) stage(s *config.Store, what string) string {
+	if a.several {
+		return s.Name + ": " + what
+	}
+	return what
+}
+
+// scanHere scans a store of this host.
+func (a *app) scanHere(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, opt scan.RunOptions, only *matched) (scan.Result, error) {
+	doubt, err := a.doubts(s)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	taken, err := a.takenBack(s)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken})
+	if err != nil {
+		_, rerr := repo.Store(key(s))
+		return scan.Result{}, a.openProblem(s, err, rerr == nil)
+	}
+	defer scanner.Close()
+	if rec, err := repo.Store(key(s)); err == nil {
+		a.logStore(s, rec, false)
+	} else {
+		a.logStore(s, nil, false)
+	}
+	return a.runScan(ctx, scanner, repo, opt, doubt, only.globs)
+}
+
+// runScan scans, and keeps what is doubted up to date.
+func (a *app) runScan(ctx context.Context, scanner *scan.Scanner, repo *manifest.Repo, opt scan.RunOptions, doubt *doubts, globs config.Globs) (scan.Result, error) {
+	tell := opt.Finding
+	opt.Finding = func(f manifest.Finding) {
+		doubt.note(&f)
+		tell(f)
+	}
+	r, err := scan.Run(ctx, scanner, repo, opt)
+	whole := err == nil && r.Complete()
+	a.saveDoubts(doubt, func(m string) bool { return whole && globs.Match(m) })
+	return r, err
 }
 
 // tellScanned ends the scan of one store.

@@ -47,7 +47,9 @@ func (a *app) nameProblem(err error, arg, what string, names []string) error {
 	p := &ui.Problem{Why: err}
 	switch {
 	case errors.Is(err, config.ErrRemote):
-		p.Hint = "run mailsync on that host, or mount the store here; a local path with a ':' is written ./a:b"
+		p.Hint = "run mailsync on that host, or mount the archive here; a local path with a ':' is written ./a:b"
+	case errors.Is(err, config.ErrHost):
+		p.Hint = "a local path with a ':' is written ./a:b"
 	case errors.Is(err, config.ErrNoName) && a.cfg.File == "":
 		p.Hint = fmt.Sprintf("there is no configuration; a %s given as a path has a '/': ./%s", what, arg)
 	case errors.Is(err, config.ErrNoName):
@@ -61,11 +63,34 @@ func (a *app) nameProblem(err error, arg, what string, names []string) error {
 }
 
 // key is the directory of a store's record.
-func key(s *config.Store) string {
+func key(s *config.Store) string { return manifest.StoreKey(known(s), recordPath(s)) }
+
+// known is the name of a store in the configuration, "" for one by path.
+func known(s *config.Store) string {
 	if config.IsPath(s.Name) {
-		return manifest.StoreKey("", s.Path)
+		return ""
 	}
-	return manifest.StoreKey(s.Name, s.Path)
+	return s.Name
+}
+
+// recordPath stands for a store's place in its record: absolute, also where it
+// lies on another host.
+func recordPath(s *config.Store) string {
+	if s.Host() != "" {
+		return "/" + s.Host() + ":" + s.Dir()
+	}
+	return s.Path
+}
+
+// targetHere refuses a target on another host.
+func (a *app) targetHere(s *config.Store) error {
+	if s.Host() == "" {
+		return nil
+	}
+	return &ui.Problem{
+		What: "store " + s.Name + ": only mailsync on " + s.Host() + " writes into it", Code: exitUnavailable,
+		Hint: "run this command there, with this host's stores as HOST:/PATH",
+	}
 }
 
 // openRepo opens the state directory.

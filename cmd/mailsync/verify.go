@@ -79,7 +79,7 @@ type stageLine struct {
 }
 
 func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set, o *verifyFlags) (outcome, error) {
-	sd, err := a.openLive(s, set, trustStamps)
+	sd, err := a.openStore(ctx, s, set, trustStamps)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -92,19 +92,22 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	if err != nil {
 		return outcome{}, err
 	}
-	if !o.crashAt.IsZero() {
-		a.crashAt = o.crashAt.UTC().Format(time.RFC3339)
-	}
-	a.baseline(sd)
-	only := &matched{globs: o.mailbox}
-	v := verify.New(sd.scanner, verify.Options{
-		Mailbox: only.filter(), Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
-		Record: sd.base, PlaceDir: filepath.Join(state, "places"),
+	lines := &group{a: a}
+	lines.alone(func() {
+		if !o.crashAt.IsZero() {
+			a.crashAt = o.crashAt.UTC().Format(time.RFC3339)
+		}
+		a.baseline(sd)
 	})
+	only := &matched{globs: o.mailbox}
+	v, err := a.verification(ctx, sd, filepath.Join(state, "places"), only, o)
+	if err != nil {
+		return outcome{}, err
+	}
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
 		p := v.Progress()
 		return ui.Snapshot{
-			Stage: verify.StageID(p.Stage.Load()).String(), Done: p.Done.Load(), Total: p.Total.Load(), Unit: "mailbox",
+			Stage: a.stage(s, verify.StageID(p.Stage.Load()).String()), Done: p.Done.Load(), Total: p.Total.Load(), Unit: "mailbox",
 			Bytes: p.Bytes.Load(), Found: p.Finding.Load(), FoundAs: "finding",
 		}
 	})
@@ -112,26 +115,24 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	for ev, err := range v.Events(ctx) {
 		switch {
 		case err != nil:
+			lines.end()
 			a.saveDoubts(doubt, none)
 			return outcome{}, a.storeProblem(s.Name, err)
 		case ev.Finding != nil:
 			doubt.note(ev.Finding)
-			a.finding(ev.Finding)
+			lines.line(ev.Finding.Mailbox, func() { a.finding(ev.Finding) })
 		case ev.Vanished != nil:
-			a.vanished(ev.Vanished)
+			lines.line(ev.Vanished.Mailbox, func() { a.vanished(ev.Vanished) })
 		case ev.Stage != nil:
-			a.tellMore()
-			st := ev.Stage
-			a.out.Record(stageLine{
-				Head: ui.Head{V: 1, Type: "stage"}, Store: s.Name, Stage: int(st.ID), Name: st.ID.String(),
-				Known: st.Known, Seconds: st.Took.Seconds(), Counts: st.Counts,
-			})
-			a.out.Say("%s %s", a.out.Style.Bold(pad(st.ID.String()+":", 16)), ui.EscapeText(st.Known))
+			lines.alone(func() { a.tellStage(s, ev.Stage) })
 		}
 	}
 	stop()
+	lines.end()
+	a.turn.Lock()
+	defer a.turn.Unlock()
 	r := v.Result()
-	whole := r.Complete && !o.quick && !r.Ended && !r.Refused && len(r.Partial) == 0
+	whole := verifiedWhole(&r, o.quick)
 	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	a.addCounts(&r.Counts)
 	if err := only.nothing(a, s.Name); err != nil {
@@ -147,13 +148,50 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	}, nil
 }
 
+// verification prepares the check of a store, by the host on which it lies.
+func (a *app) verification(ctx context.Context, sd *side, places string, only *matched, o *verifyFlags) (verifying, error) {
+	if sd.far == nil {
+		return verify.New(sd.scanner, verify.Options{
+			Mailbox: only.filter(), Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
+			Record: sd.base, PlaceDir: places,
+		}), nil
+	}
+	p, err := a.peer(ctx, sd.store.Host())
+	if err != nil {
+		return nil, err
+	}
+	v := &farVerify{p: p, store: sd.store.Name, only: only, task: lookTask{
+		Store: a.spec(sd.store, trustStamps), Mailbox: o.mailbox, Quick: o.quick, MaxDuration: int64(o.maxDuration.Duration),
+	}}
+	if !o.crashAt.IsZero() {
+		v.task.CrashAt = o.crashAt.UnixNano()
+	}
+	return v, nil
+}
+
+// verifiedWhole tells whether everything was read.
+func verifiedWhole(r *verify.Result, quick bool) bool {
+	return r.Complete && !quick && !r.Ended && !r.Refused && len(r.Partial) == 0
+}
+
+// tellStage says what is known when a stage has ended.
+func (a *app) tellStage(s *config.Store, st *verify.Stage) {
+	a.tellMore()
+	a.out.Record(stageLine{
+		Head: ui.Head{V: 1, Type: "stage"}, Store: s.Name, Stage: int(st.ID), Name: st.ID.String(),
+		Known: st.Known, Seconds: st.Took.Seconds(), Counts: st.Counts,
+	})
+	a.out.Say("%s %s", a.out.Style.Bold(pad(a.stage(s, st.ID.String()+":"), 16)), ui.EscapeText(st.Known))
+}
+
 // baseline says what a store is checked against.
 func (a *app) baseline(sd *side) {
-	if sd.base == nil {
+	at, ok := sd.recordedAt()
+	if !ok {
 		a.out.Say("%s has no record yet: it is checked against itself alone.", ui.Name(sd.store.Name))
 		return
 	}
-	a.out.Say("%s, against its record of %s.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(scanned(sd.base.Record())))
+	a.out.Say("%s, against its record of %s.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
 }
 
 // vanished lists a message that is gone without evidence either way; only
@@ -217,7 +255,7 @@ func (a *app) tellVerified(sd *side, r *verify.Result) {
 		a.out.Say("No damage so far. The time was up; the same command goes on where this one stopped.")
 	case r.Unreadable > 0 || len(r.Partial) > 0:
 		a.out.Say("No damage in what could be looked at; the rest is not known.")
-	case sd.base == nil:
+	case !sd.hasRecord():
 		a.out.Say("Nothing contradicts itself. Change and loss can be told once there is a record:")
 		a.next("scan", sd.store.Name)
 	default:
@@ -290,6 +328,9 @@ func (a *app) cmdline(args ...string) string {
 	if a.flags.state != "" {
 		all = append(all, "--state", a.flags.state)
 	}
+	if a.flags.ssh != "" {
+		all = append(all, "--ssh", a.flags.ssh)
+	}
 	return ui.Command(append(all, args...)...)
 }
 
@@ -301,8 +342,9 @@ func (a *app) next(args ...string) {
 // storeProblem adds what to do to an error that ended the look at a store.
 func (a *app) storeProblem(name string, err error) error {
 	p := &ui.Problem{What: "store " + name, Why: err}
+	var told *ui.Problem
 	switch {
-	case ended(err):
+	case ended(err), errors.As(err, &told):
 		return err
 	case errors.Is(err, scan.ErrOtherFilesystem), errors.Is(err, manifest.ErrOther):
 		p.Code = exitPartial

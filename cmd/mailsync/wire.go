@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"runtime"
+	"slices"
+	"sync"
 	"time"
 
 	"mailsync/cmd/mailsync/config"
@@ -13,13 +17,14 @@ import (
 	"mailsync/compare"
 	"mailsync/manifest"
 	"mailsync/restore"
+	"mailsync/restore/remote"
 	"mailsync/scan"
 	"mailsync/scan/budget"
 	"mailsync/scan/maildir"
 )
 
 // This file is the only place where it is decided whether a store is looked at
-// on disk or taken from its record.
+// on disk, taken from its record, or looked at by mailsync on another host.
 
 // side is one store as the other rooms see it.
 type side struct {
@@ -27,9 +32,19 @@ type side struct {
 	scanner  *scan.Scanner          // nil when the store is taken from its record
 	recorded *compare.RecordedStore // nil when there is no record
 	base     *manifest.Store        // the record itself; nil when there is none
+	far      *remote.Store          // on another host: it takes the scanner's place
+	farBase  compare.Source         // what is recorded of it, here or there; nil when nothing is
+	listing  *compare.Listing       // of the source, where sums of its parts are wanted
+	down     error                  // why nobody answers for it
 }
 
 func (s *side) close() {
+	if s.listing != nil {
+		_ = s.listing.Close()
+	}
+	if s.far != nil {
+		_ = s.far.Close()
+	}
 	if s.scanner != nil {
 		s.scanner.Close()
 	}
@@ -37,23 +52,56 @@ func (s *side) close() {
 
 // source is where entries come from.
 func (s *side) source() compare.Source {
-	if s.scanner != nil {
+	switch {
+	case s.listing != nil:
+		return s.listing
+	case s.scanner != nil:
 		return s.scanner
+	case s.far != nil:
+		return s.far
+	case s.down != nil:
+		return &downStore{s.store, s.down}
 	}
 	return s.recorded
 }
 
 // witness looks again.
 func (s *side) witness() compare.Witness {
-	if s.scanner != nil {
+	switch {
+	case s.scanner != nil:
 		return s.scanner
+	case s.far != nil:
+		return s.far
+	case s.down != nil:
+		return nil
 	}
 	return s.recorded
+}
+
+// recordedAt tells when the last look that was recorded began, on the host
+// where the store lies.
+func (s *side) recordedAt() (time.Time, bool) {
+	switch {
+	case s.base != nil:
+		return scanned(s.base.Record()), true
+	case s.far != nil && s.far.Record() != nil:
+		return s.far.Record().Info().Recorded, true
+	}
+	return time.Time{}, false
+}
+
+// hasRecord tells whether anything is recorded of the store.
+func (s *side) hasRecord() bool {
+	_, ok := s.recordedAt()
+	return ok
 }
 
 // compared is the side in a comparison.
 func (s *side) compared() compare.Side {
 	c := compare.Side{Source: s.source(), Witness: s.witness()}
+	if s.far != nil && s.farBase != nil {
+		c.Base = s.farBase
+	}
 	if s.scanner != nil && s.recorded != nil {
 		c.Base = s.recorded
 	}
@@ -134,6 +182,17 @@ func folders(s *config.Store) maildir.Layout {
 
 // openLive opens a store on disk, with its record where there is one.
 func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error) {
+	sd, err := a.openAs(s, s.Name, set, t)
+	if err != nil {
+		return nil, a.openProblem(s, err, a.hasRecord(s))
+	}
+	a.logStore(s, sd.base, false)
+	return sd, nil
+}
+
+// openAs opens a store under a name of somebody else's, which findings and refs
+// then bear.
+func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*side, error) {
 	rec, err := a.record(s)
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
 		return nil, err
@@ -152,11 +211,45 @@ func (a *app) openLive(s *config.Store, set *budget.Set, t trust) (*side, error)
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec
 	}
-	sd.scanner, err = scan.New(a.scanConfig(s), opt)
+	c := a.scanConfig(s)
+	c.Name = name
+	sd.scanner, err = scan.New(c, opt)
+	return sd, err
+}
+
+// openStore opens a store where it lies.
+func (a *app) openStore(ctx context.Context, s *config.Store, set *budget.Set, t trust) (*side, error) {
+	if s.Host() != "" {
+		return a.openFar(ctx, s, t)
+	}
+	return a.openLive(s, set, t)
+}
+
+// openFar has the host of a store look at it.
+func (a *app) openFar(ctx context.Context, s *config.Store, t trust) (*side, error) {
+	p, err := a.peer(ctx, s.Host())
 	if err != nil {
-		return nil, a.openProblem(s, err, rec != nil)
+		return nil, err
+	}
+	sd := &side{store: s}
+	if sd.far, err = p.Open(ctx, a.spec(s, t)); err != nil {
+		if cancelled(ctx) != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, a.openProblem(s, err, a.hasRecord(s))
+	}
+	rec, err := a.record(s)
+	if err != nil {
+		rec = nil
 	}
 	a.logStore(s, rec, false)
+	if there := sd.far.Record(); there != nil {
+		sd.farBase = there
+		// The same look, where this host keeps a copy of its record: that one need not travel.
+		if about, err := there.About(); err == nil && rec != nil && !about.Complete.Began.IsZero() && about.Complete.Began.Equal(rec.Record().Complete.Began) {
+			sd.farBase = a.recordedStore(s, rec, time.Time{})
+		}
+	}
 	return sd, nil
 }
 
@@ -167,6 +260,11 @@ func (a *app) takenBack(s *config.Store) (func(mailbox, folder, base string, sin
 		return nil, err
 	}
 	return restore.NewTakenBack(state, s.Path).Since, nil
+}
+
+func (a *app) hasRecord(s *config.Store) bool {
+	_, err := a.record(s)
+	return err == nil
 }
 
 // openRecorded takes a store from its record and says of what age it is.
@@ -193,7 +291,14 @@ func (a *app) recordedStore(s *config.Store, rec *manifest.Store, crash time.Tim
 // openProblem says why a store cannot be opened, and what can be done.
 func (a *app) openProblem(s *config.Store, err error, recorded bool) error {
 	p := &ui.Problem{What: "store " + s.Name, Why: err}
+	var told *ui.Problem
 	switch {
+	case errors.As(err, &told):
+		return err
+	case errors.Is(err, remote.ErrLost):
+		p.Code, p.Hint = exitPartial, "what was done is kept; the same command goes on: "+a.again()
+	case errors.Is(err, remote.ErrRefused):
+		p.Hint = "what " + s.Host() + " serves is said there, by the flags of its mailsync serve"
 	case errors.Is(err, scan.ErrConfig):
 		p.Code, p.Hint = exitConfig, "mailsync config check"
 	case errors.Is(err, fs.ErrPermission):
@@ -233,27 +338,81 @@ func (a *app) resolveRecorded(names []string, stores ...*config.Store) (map[stri
 	return paths, nil
 }
 
-// openSides opens stores, live or recorded.
-func (a *app) openSides(stores []*config.Store, recorded map[string]bool, set *budget.Set, t trust) ([]*side, error) {
-	var sides []*side
-	for _, s := range stores {
-		open := func() (*side, error) { return a.openLive(s, set, t) }
-		if recorded[s.Path] {
-			open = func() (*side, error) { return a.openRecorded(s) }
+// openSides opens stores, live or recorded. Hosts are asked side by side; down
+// is how many of the stores may be unknown because their hosts do not answer.
+func (a *app) openSides(ctx context.Context, stores []*config.Store, recorded map[string]bool, set *budget.Set, t trust, down int) ([]*side, error) {
+	sides, errs := make([]*side, len(stores)), make([]error, len(stores))
+	var far sync.WaitGroup
+	for i, s := range stores {
+		switch {
+		case recorded[s.Path]:
+			sides[i], errs[i] = a.openRecorded(s)
+		case s.Host() != "":
+			far.Go(func() { sides[i], errs[i] = a.openFar(ctx, s, t) })
+		default:
+			sides[i], errs[i] = a.openLive(s, set, t)
 		}
-		sd, err := open()
+	}
+	far.Wait()
+	for i, err := range errs {
+		if errorCode(err) == exitUnavailable && down > 0 {
+			down--
+			a.out.Problem(a.command, err, ui.Hint(err))
+			sides[i], err = &side{store: stores[i], down: err}, nil
+		}
 		if err != nil {
 			closeSides(sides)
 			return nil, err
 		}
-		sides = append(sides, sd)
 	}
 	return sides, nil
 }
 
+// sumUp lists the stores of this host where one of another host is compared
+// with them: equal parts of them all then cost a few bytes.
+func sumUp(ctx context.Context, sides []*side) error {
+	if !slices.ContainsFunc(sides, func(s *side) bool { return s.far != nil }) {
+		return nil
+	}
+	for _, s := range sides {
+		if s.far != nil || s.down != nil {
+			continue
+		}
+		l, err := compare.List(ctx, s.source(), spill)
+		if err != nil {
+			return err
+		}
+		s.listing = l
+	}
+	return nil
+}
+
+// downStore is a store whose host does not answer: nothing of it is known.
+type downStore struct {
+	store *config.Store
+	err   error
+}
+
+// Info implements compare.Source.
+func (d *downStore) Info() compare.Info {
+	return compare.Info{Name: d.store.Name, FailureDomain: d.store.FailureDomain, Role: d.store.Role.String()}
+}
+
+// Mailboxes implements compare.Source.
+func (d *downStore) Mailboxes(context.Context) iter.Seq2[compare.Head, error] {
+	return func(yield func(compare.Head, error) bool) { yield(compare.Head{}, d.err) }
+}
+
+// Open implements compare.Source.
+func (d *downStore) Open(context.Context, string) (compare.View, error) {
+	return nil, fmt.Errorf("%w: its host cannot be reached", compare.ErrUnknown)
+}
+
 func closeSides(sides []*side) {
 	for _, s := range sides {
-		s.close()
+		if s != nil {
+			s.close()
+		}
 	}
 }
 
@@ -269,6 +428,17 @@ func spill() (compare.Spill, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// messages hands out the mail of a store; nil where only its record is there.
+func (s *side) messages() restore.Source {
+	switch {
+	case s.scanner != nil:
+		return restore.FromSite(s.site())
+	case s.far != nil:
+		return s.far.Messages()
+	}
+	return nil
 }
 
 // site is a live store as restore sees it.

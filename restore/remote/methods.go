@@ -17,7 +17,7 @@ const (
 	methodHeads    = "heads"    // runsRequest → heads …
 	methodRecord   = "record"   // nothing → heads … of the record, gone ones too
 	methodView     = "view"     // viewRequest → viewBegin, data … (the entries), viewEnd, data … (the absences)
-	methodLookup   = "lookup"   // refRequest → presence
+	methodLookup   = "lookup"   // lookupRequest → presences
 	methodEvidence = "evidence" // evidenceRequest → evidence
 	methodMessage  = "message"  // messageRequest → data …, messageEnd
 	methodSmall    = "small"    // messageRequest → data …, messageEnd
@@ -176,14 +176,20 @@ type viewEnd struct {
 // whole mailbox.
 const maxBlind = 1000
 
-type refRequest struct {
-	Mailbox string `cbor:"1,keyasint"`
-	Folder  string `cbor:"2,keyasint"`
-	Unique  string `cbor:"3,keyasint"`
+type lookupRequest struct {
+	Mailbox string   `cbor:"1,keyasint"`
+	Folder  string   `cbor:"2,keyasint"`
+	Unique  []string `cbor:"3,keyasint"`
 }
 
-type presence struct {
-	Presence uint8 `cbor:"1,keyasint"`
+// maxAsked and maxAskedBytes bound the names of one lookup.
+const (
+	maxAsked      = 2000
+	maxAskedBytes = 128 << 10
+)
+
+type presences struct {
+	Presences []byte `cbor:"1,keyasint"` // compare.Presence, one a name
 }
 
 type evidenceRequest struct {

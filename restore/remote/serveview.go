@@ -111,19 +111,21 @@ func absences(r *reply, v compare.View, w *manifest.Writer) error {
 }
 
 func (st *servedStore) lookup(r *reply, body []byte) error {
-	var q refRequest
+	var q lookupRequest
 	if err := Decode(body, &q); err != nil {
 		return err
 	}
-	if st.Witness == nil {
-		return r.sendValue(frameItem, presence{uint8(compare.UnknownPresence)})
+	out := presences{Presences: make([]byte, len(q.Unique))}
+	if st.Witness != nil {
+		list, err := st.Witness.Lookup(r.ctx, q.Mailbox, q.Folder, q.Unique)
+		if err != nil {
+			return err
+		}
+		for i, p := range list[:min(len(list), len(q.Unique))] {
+			out.Presences[i] = byte(p)
+		}
 	}
-	ref := manifest.Ref{Store: st.Source.Info().Name, Mailbox: q.Mailbox, Folder: q.Folder, Unique: q.Unique}
-	p, err := st.Witness.Lookup(r.ctx, ref)
-	if err != nil {
-		return err
-	}
-	return r.sendValue(frameItem, presence{uint8(p)})
+	return r.sendValue(frameItem, out)
 }
 
 func (st *servedStore) evidence(r *reply, body []byte) error {

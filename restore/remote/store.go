@@ -150,19 +150,33 @@ func (s *Store) Open(ctx context.Context, mailbox string) (compare.View, error) 
 }
 
 // Lookup implements compare.Witness.
-func (s *Store) Lookup(ctx context.Context, ref manifest.Ref) (compare.Presence, error) {
+func (s *Store) Lookup(ctx context.Context, mailbox, folder string, unique []string) ([]compare.Presence, error) {
+	out := make([]compare.Presence, len(unique))
 	if !s.opened.Witness {
-		return compare.UnknownPresence, nil
+		return out, nil
 	}
-	var out presence
-	q := refRequest{Mailbox: ref.Mailbox, Folder: ref.Folder, Unique: ref.Unique}
-	if err := s.p.one(ctx, methodLookup, s.id, q, &out); err != nil {
-		return compare.UnknownPresence, err
+	for from := 0; from < len(unique); {
+		to, size := from, 0
+		for to < len(unique) && to-from < maxAsked && (to == from || size+len(unique[to]) <= maxAskedBytes) {
+			size += len(unique[to])
+			to++
+		}
+		var list presences
+		q := lookupRequest{Mailbox: mailbox, Folder: folder, Unique: unique[from:to]}
+		if err := s.p.one(ctx, methodLookup, s.id, q, &list); err != nil {
+			return nil, err
+		}
+		if len(list.Presences) != to-from {
+			return nil, fmt.Errorf("%w: %d answers about %d messages", ErrProtocol, len(list.Presences), to-from)
+		}
+		for i, p := range list.Presences {
+			if p := compare.Presence(p); p == compare.Present || p == compare.Absent {
+				out[from+i] = p
+			}
+		}
+		from = to
 	}
-	if p := compare.Presence(out.Presence); p == compare.Present || p == compare.Absent {
-		return p, nil
-	}
-	return compare.UnknownPresence, nil
+	return out, nil
 }
 
 // Evidence implements compare.Witness.

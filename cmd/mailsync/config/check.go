@@ -25,9 +25,16 @@ func (s *Store) check() error {
 	if err := checkName(s.Name); err != nil {
 		return err
 	}
+	if IsRemote(s.Path) {
+		if _, _, err := SplitHost(s.Path); err != nil {
+			return fmt.Errorf("path %w", err)
+		}
+	}
 	switch {
 	case s.Path == "":
 		return errors.New("path is missing")
+	case IsRemote(s.Path) && len(s.UsersAsGiven) > 0:
+		return errors.New("users of a store on another host belong into the configuration of that host")
 	case !filepath.IsAbs(s.Path) && !IsRemote(s.Path):
 		return fmt.Errorf("path %q must be absolute", s.Path)
 	case s.Layout != "" && len(s.UsersAsGiven) > 0:

@@ -25,6 +25,8 @@ type Config struct {
 	Digest      Alg                 `toml:"digest"`
 	Readers     int                 `toml:"readers"`
 	LimitRate   Size                `toml:"limit_rate"`
+	SSH         Words               `toml:"ssh_command"`   // reaches other hosts
+	Network     Size                `toml:"limit_network"` // bytes a second to and from each of them
 	Breaker     Share               `toml:"breaker"`
 	Absences    Duration            `toml:"keep_absences"`
 	Stores      map[string]*Store   `toml:"stores"`
@@ -127,8 +129,8 @@ func Parse(file string, data []byte) (*Config, error) {
 			return nil, tableError(file, data, "archives", name, errors.New("a store has the same name"))
 		}
 	}
-	if c.Readers < 0 || c.LimitRate < 0 || c.Breaker < 0 || c.Breaker > 1 {
-		return nil, fmt.Errorf("%w: %s: readers and limit_rate must not be negative, breaker must lie between 0 and 1", ErrConfig, file)
+	if c.Readers < 0 || c.LimitRate < 0 || c.Network < 0 || c.Breaker < 0 || c.Breaker > 1 {
+		return nil, fmt.Errorf("%w: %s: readers, limit_rate and limit_network must not be negative, breaker must lie between 0 and 1", ErrConfig, file)
 	}
 	return c, nil
 }

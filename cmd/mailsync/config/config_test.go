@@ -87,7 +87,7 @@ func TestParseErrors(t *testing.T) {
 		"layout and users":      {"[stores.a]\npath = \"/a\"\nlayout = \"%u\"\nusers = \"/u\"\n", "x.toml:1:1: stores.a: layout and users"},
 		"same name twice":       {"[stores.a]\npath = \"/a\"\n[archives.a]\npath = \"/b\"\n", "x.toml:3:1: archives.a: a store has the same name"},
 		"timezone":              {"[archives.a]\npath = \"/b\"\ntimezone = \"Mars\"\n", "x.toml:1:1: archives.a: timezone"},
-		"negative readers":      {"readers = -1\n", "readers and limit_rate must not be negative"},
+		"negative readers":      {"readers = -1\n", "readers, limit_rate and limit_network must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse("x.toml", []byte(c.text))
@@ -205,18 +205,21 @@ func TestResolve(t *testing.T) {
 		path string
 		err  error
 	}{
-		"primary":        {"/srv/mail", nil},
-		"./primary":      {filepath.Join(wd, "primary"), nil},
-		"/srv/x/":        {"/srv/x", nil},
-		".":              {wd, nil},
-		"./a:b":          {filepath.Join(wd, "a:b"), nil},
-		"/srv/a:b":       {"/srv/a:b", nil},
-		"host:/srv/mail": {"", ErrRemote},
-		"host:":          {"", ErrRemote},
-		"far":            {"", ErrRemote},
-		"secondary":      {"", ErrNoName},
-		"Primary":        {"", ErrNoName},
-		"":               {"", ErrEmptyName},
+		"primary":               {"/srv/mail", nil},
+		"./primary":             {filepath.Join(wd, "primary"), nil},
+		"/srv/x/":               {"/srv/x", nil},
+		".":                     {wd, nil},
+		"./a:b":                 {filepath.Join(wd, "a:b"), nil},
+		"/srv/a:b":              {"/srv/a:b", nil},
+		"host:/srv/mail":        {"host:/srv/mail", nil},
+		"host:":                 {"", ErrHost},
+		"host:mail":             {"", ErrHost},
+		"-oProxyCommand=x:/srv": {"", ErrHost},
+		"a b:/srv":              {"", ErrHost},
+		"far":                   {"host:/srv/mail", nil},
+		"secondary":             {"", ErrNoName},
+		"Primary":               {"", ErrNoName},
+		"":                      {"", ErrEmptyName},
 	} {
 		s, err := c.Store(arg)
 		if !errors.Is(err, want.err) || err == nil && s.Path != want.path {

@@ -12,18 +12,11 @@ import (
 var (
 	// ErrNoName: no store or archive has this name.
 	ErrNoName = errors.New("not in the configuration")
-	// ErrRemote: the store lies on another host, which this version cannot reach.
-	ErrRemote = errors.New("stores on other hosts cannot be reached by this version")
+	// ErrRemote: an archive is read where it lies.
+	ErrRemote = errors.New("archives on other hosts cannot be read by this version")
 	// ErrEmptyName: the argument is empty.
 	ErrEmptyName = errors.New("empty name")
 )
-
-// IsRemote tells whether arg means "host:/path": a ':' before any '/'.
-func IsRemote(arg string) bool {
-	colon := strings.IndexByte(arg, ':')
-	slash := strings.IndexByte(arg, '/')
-	return colon >= 0 && (slash < 0 || colon < slash)
-}
 
 // IsPath tells whether arg is a path rather than a name: it has a '/', or is
 // "." or "..".
@@ -31,14 +24,18 @@ func IsPath(arg string) bool {
 	return strings.Contains(arg, "/") || arg == "." || arg == ".."
 }
 
-// Store resolves a STORE: a name from the configuration, or a path that needs
-// none. The Name of a store by path is the path as given.
+// Store resolves a STORE: a name from the configuration, or a path, here or on
+// another host, that needs none. The Name of a store by path is the path as
+// given.
 func (c *Config) Store(arg string) (*Store, error) {
 	switch {
 	case arg == "":
 		return nil, fmt.Errorf("store: %w", ErrEmptyName)
 	case IsRemote(arg):
-		return nil, fmt.Errorf("store %s: %w", arg, ErrRemote)
+		if _, _, err := SplitHost(arg); err != nil {
+			return nil, fmt.Errorf("store %w", err)
+		}
+		return &Store{Name: arg, Path: arg}, nil
 	case IsPath(arg):
 		abs, err := filepath.Abs(arg)
 		if err != nil {
@@ -49,9 +46,6 @@ func (c *Config) Store(arg string) (*Store, error) {
 	s := c.Stores[arg]
 	if s == nil {
 		return nil, fmt.Errorf("store %s: %w", arg, ErrNoName)
-	}
-	if IsRemote(s.Path) {
-		return nil, fmt.Errorf("store %s (%s): %w", arg, s.Path, ErrRemote)
 	}
 	return s, nil
 }
