@@ -11,6 +11,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/restore"
 	"mailsync/restore/archive"
+	"mailsync/restore/lmtp"
 	"mailsync/restore/remote"
 	"mailsync/restore/replay"
 	"mailsync/scan"
@@ -115,6 +116,8 @@ var codes = []struct {
 	{scan.ErrHalfGone, exitPartial},
 	{replay.ErrLedger, exitData},
 	{replay.ErrResolver, exitUnavailable},
+	{lmtp.ErrUnreachable, exitUnavailable},
+	{lmtp.ErrTarget, exitUsage},
 	{replay.ErrNoEnvelopes, exitData},
 	{replay.ErrNoGap, exitUsage},
 	{replay.ErrOptions, exitUsage},

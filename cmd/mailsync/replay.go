@@ -13,6 +13,7 @@ import (
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore"
 	"mailsync/restore/archive"
+	"mailsync/restore/lmtp"
 	"mailsync/restore/replay"
 )
 
@@ -133,11 +134,9 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 	if o.from == "" {
 		return outcome{}, usage("%s needs --from ARCHIVE", a.command)
 	}
-	if o.via != "" {
-		return outcome{}, &ui.Problem{
-			What: "--via: this version delivers straight into the store only", Code: exitUsage,
-			Hint: "without --via no filter, vacation reply or redirect of a user runs, and every message is durable when it is told",
-		}
+	via, err := o.through()
+	if err != nil {
+		return outcome{}, err
 	}
 	if err := o.window(&opt); err != nil {
 		return outcome{}, err
@@ -188,11 +187,11 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, a.replayProblem(err)
 	}
 	defer opt.Ledger.Close()
-	return a.account(ctx, &opt, o, target, from, only)
+	return a.account(ctx, &opt, o, target, from, only, via)
 }
 
 // account prepares the replay, shows what would be done, asks, and does it.
-func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive, only *matched) (outcome, error) {
+func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive, only *matched, via *lmtp.Target) (outcome, error) {
 	p := new(replay.Progress)
 	opt.Progress = p
 	look := func() ui.Snapshot {
@@ -228,18 +227,31 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	var written *restore.Run
 	if o.writes() && exp.WouldDeliver > 0 {
 		a.out.Say("%s to deliver (%s) into %s.", a.out.Style.Bold(ui.Plural(exp.WouldDeliver, "message")), ui.Bytes(exp.Bytes), ui.Name(target.store.Name))
+		if via != nil {
+			a.tellVia(via)
+		}
 		if err := a.confirm(ctx, &o.writeFlags, "Deliver them?"); err != nil {
 			return outcome{}, err
 		}
-		if written, err = a.begin(&applied{site: target.site()}); err != nil {
-			return outcome{}, err
+		if via != nil {
+			sent, err := a.deliverer(ctx, via, opt.Ledger)
+			if err != nil {
+				return outcome{}, err
+			}
+			defer sent.Close()
+			d = sent
+		} else {
+			if written, err = a.begin(&applied{site: target.site()}); err != nil {
+				return outcome{}, err
+			}
+			d = written
 		}
-		d = written
 	}
 	stop = a.out.Progress(ctx, a.poke, look)
 	defer stop()
 	var rep accounts
 	var failed error
+	var counts restore.Counts
 	for ev, err := range run.Events(ctx, d) {
 		if err != nil {
 			failed = err
@@ -247,6 +259,9 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		}
 		a.event(&ev)
 		rep.add(&ev)
+		if ev.Action != nil {
+			counts.Add(ev.Action)
+		}
 	}
 	if failed == nil {
 		failed = cancelled(ctx)
@@ -258,6 +273,8 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		}
 		c := written.Counts()
 		a.addActions(&c)
+	} else if d != nil {
+		a.addActions(&counts)
 	} else {
 		a.addActions(&restore.Counts{Planned: run.Totals().WouldDeliver})
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"mailsync/manifest"
 	"mailsync/restore"
@@ -24,9 +25,12 @@ type delivering struct {
 	folders map[string]bool
 	results map[int]*restore.Action
 	bodies  map[string]body
-	buf     []byte
-	file    *os.File
-	size    int64
+	senders map[string]string // by position
+	// envelopes of the actions, for what goes through a server
+	envelopes map[string]Envelope
+	buf       []byte
+	file      *os.File
+	size      int64
 }
 
 type deliverItem struct {
@@ -63,7 +67,7 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 	}
 	var actions []restore.Action
 	byKey := make(map[string][]int, len(b.items))
-	key := func(a *restore.Action) string { return a.Ref.Mailbox + "\x00" + a.Ref.Folder + "\x00" + a.From }
+	b.envelopes = make(map[string]Envelope, len(b.items))
 	for _, it := range b.items {
 		if b.results[it.n] != nil {
 			continue // its bytes could not be fetched
@@ -73,7 +77,9 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 			actions = append(actions, b.r.mkdir(&it.v, it.into))
 		}
 		a := b.r.action(&it.v, it.into)
-		byKey[key(&a)] = append(byKey[key(&a)], it.n)
+		k := actionKey(&a)
+		byKey[k] = append(byKey[k], it.n)
+		b.envelopes[k] = Envelope{Sender: b.senders[it.v.pos], Recipient: it.v.recipient}
 		actions = append(actions, a)
 	}
 	run := ""
@@ -87,7 +93,7 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 			failure = err
 			break
 		}
-		k := key(&a)
+		k := actionKey(&a)
 		waiting := byKey[k]
 		if a.Op == restore.Mkdir || len(waiting) == 0 {
 			continue
@@ -120,7 +126,7 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 // fetch reads the batch' messages in the order of the archive, so that a
 // compressed file is read once a batch.
 func (b *delivering) fetch(ctx context.Context, cursor *archive.Cursor) error {
-	b.bodies = make(map[string]body, len(b.items))
+	b.bodies, b.senders = make(map[string]body, len(b.items)), make(map[string]string, len(b.items))
 	order := make([]int, len(b.items))
 	for i := range order {
 		order[i] = i
@@ -151,6 +157,7 @@ func (b *delivering) fetch(ctx context.Context, cursor *archive.Cursor) error {
 			fail("the archive has changed: " + err.Error())
 			continue
 		}
+		b.senders[it.v.pos] = strings.Clone(m.Sender)
 		if err := b.keep(it, m); err != nil {
 			return err
 		}

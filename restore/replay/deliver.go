@@ -254,7 +254,10 @@ func (a *accountant) record(rec []byte, result *restore.Action) error {
 		}
 		switch result.State {
 		case restore.Done:
-			line.Outcome = Delivered
+			line.Outcome, line.Detail = Delivered, result.Detail
+			if line.File == "" {
+				line.Folder = "" // the server chose
+			}
 		case restore.Already:
 			line.Outcome, line.Match = Present, Exact
 		default:

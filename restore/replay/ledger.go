@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"time"
 
 	"mailsync/manifest"
 	"mailsync/manifest/durable"
@@ -35,11 +34,15 @@ type delivered struct {
 	digest  manifest.Digest
 	at      int64 // unix seconds of the delivery
 	run     string
+
+	state     SentState // through a server
+	recipient string
+	answer    string
 }
 
 const (
 	ledgerKind    = "replay"
-	ledgerVersion = 1
+	ledgerVersion = 2 // 2: state, recipient and answer of what goes through a server
 )
 
 // ErrLedger reports a ledger that cannot be read: damaged, or from a newer
@@ -105,6 +108,9 @@ func (l *Ledger) add(list []delivered) error {
 		e.digest(d.digest)
 		e.int(d.at)
 		e.str(d.run)
+		e.b = append(e.b, byte(d.state))
+		e.str(d.recipient)
+		e.str(d.answer)
 		recs[i] = e.b
 	}
 	if err := l.journal.Append(recs...); err != nil {
@@ -132,6 +138,9 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 			}
 			d := newDec(rec.Data)
 			x := delivered{mailbox: d.str(), digest: d.digest(), at: d.int(), run: d.str()}
+			if d.s != "" { // version 1 ends here
+				x.state, x.recipient, x.answer = SentState(d.byte()), d.str(), d.str()
+			}
 			if d.bad {
 				yield(delivered{}, fmt.Errorf("%w: record %d", ErrLedger, rec.Seq))
 				return
@@ -173,6 +182,7 @@ func (l *Ledger) byMailbox(ctx context.Context, r *Run) (func(order int, mailbox
 		e.int(x.at)
 		e.digest(x.digest)
 		e.str(x.run)
+		e.b = append(e.b, byte(x.state))
 		if err := s.add(e.b); err != nil {
 			s.close()
 			return nil, nil, err
@@ -209,7 +219,7 @@ func (l *Ledger) byMailbox(ctx context.Context, r *Run) (func(order int, mailbox
 				return kept, nil
 			case c == 0:
 				d := newDec(head[len(key):])
-				kept = append(kept, delivered{mailbox: mailbox, at: d.int(), digest: d.digest(), run: d.str()})
+				kept = append(kept, delivered{mailbox: mailbox, at: d.int(), digest: d.digest(), run: d.str(), state: SentState(d.byte())})
 			}
 			head = nil
 		}
@@ -226,31 +236,4 @@ func comparePrefix(rec, key []byte) int {
 		}
 	}
 	return n - len(key)
-}
-
-// remember weighs what earlier runs delivered. What is there now was absent
-// before them; what is gone again was deleted or lost, and is not delivered
-// once more without being asked.
-func (l *look) remember(past []delivered) {
-	if len(past) == 0 {
-		return
-	}
-	by := make(map[manifest.Digest]*delivered, len(past))
-	for i := range past {
-		by[past[i].digest] = &past[i]
-	}
-	for i := range l.out {
-		v := &l.out[i]
-		d := by[v.digest]
-		if d == nil {
-			continue
-		}
-		switch {
-		case v.state == stPresent:
-			v.replayed = true
-		case v.state == stAbsent && v.heal == nil && !v.lost:
-			v.state, v.replayed = stOpen, true
-			v.detail = fmt.Sprintf("delivered by run %s at %s and gone since: deleted, or lost once more", d.run, time.Unix(d.at, 0).UTC().Format(time.RFC3339))
-		}
-	}
 }

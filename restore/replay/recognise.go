@@ -215,8 +215,8 @@ func (r *Run) lookAt(ctx context.Context, j *job) ([]*verdict, error) {
 	if err := l.evidence(); err != nil {
 		return nil, err
 	}
+	r.o.Log.apply(l.out) // what a log explains needs no memory
 	l.remember(j.past)
-	r.o.Log.apply(l.out)
 	return l.sorted(), nil
 }
 

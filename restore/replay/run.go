@@ -105,6 +105,9 @@ func (r *Run) prepare(ctx context.Context) error {
 		return err
 	}
 	c.items.close()
+	if err := r.o.Ledger.unanswered(ctx, time.Now, r.progress); err != nil {
+		return err
+	}
 	r.progress.stage("looking at mailboxes", r.byMailbox.n)
 	if err := r.recognise(ctx); err != nil {
 		return err
