@@ -333,3 +333,26 @@ func (b *Box) Folder(name string) *Folder {
 	}
 	return nil
 }
+
+// Before returns the estate as it was at a moment: the same messages, without
+// those that arrived later.
+func (e *Estate) Before(until time.Time) *Estate {
+	n := &Estate{Options: e.Options}
+	for _, b := range e.Boxes {
+		nb := *b
+		nb.Folders = nil
+		for _, f := range b.Folders {
+			nf := *f
+			nf.Messages, nf.NextUID = nil, 1
+			for _, m := range f.Messages {
+				if m.Date.Before(until) {
+					nf.Messages = append(nf.Messages, m)
+					nf.NextUID = max(nf.NextUID, m.UID+1)
+				}
+			}
+			nb.Folders = append(nb.Folders, &nf)
+		}
+		n.Boxes = append(n.Boxes, &nb)
+	}
+	return n
+}
