@@ -27,9 +27,9 @@ test:
 race:
 	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
 
-## demo: the main job end to end on an embedded sample; no config, no root, no server
+## demo: the main job end to end on a made-up estate, each step checked; no config, no root, no server
 demo: build
-	$(GO) run ./cmd/demo -bin bin/mailsync
+	bin/mailsync drill power-loss --auto
 
 ## bench: speed and memory beside other tools (minutes; needs some of them installed)
 bench: build

@@ -26,7 +26,7 @@ import (
 // audit and dry runs promise to write nothing; --html makes their page at once.
 func keepsLog(command string) (keeps, held bool) {
 	switch command {
-	case "scan", "verify":
+	case "scan", "verify", "drill":
 		return true, false
 	case "restore", "replay", "apply", "undo":
 		return true, true

@@ -8,6 +8,7 @@ const (
 	groupLook    = "look"
 	groupRepair  = "repair"
 	groupArchive = "archive"
+	groupLearn   = "learn"
 	groupOther   = "other"
 )
 
@@ -50,6 +51,7 @@ on another host is host:/path.`,
 		&cobra.Group{ID: groupLook, Title: "Look (nothing is written into a store):"},
 		&cobra.Group{ID: groupRepair, Title: "Put back:"},
 		&cobra.Group{ID: groupArchive, Title: "Fill the gap from the gateway's archive:"},
+		&cobra.Group{ID: groupLearn, Title: "Rehearse, on a made-up estate:"},
 		&cobra.Group{ID: groupOther, Title: "The record and the configuration:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)
@@ -68,6 +70,7 @@ on another host is host:/path.`,
 		{groupArchive, a.replayCommand()},
 		{groupArchive, a.auditCommand()},
 		{groupOther, a.reportCommand()},
+		{groupLearn, a.drillCommand()},
 		{groupOther, a.manifestCommand()},
 		{groupOther, a.configCommand()},
 		{groupOther, a.serveCommand()},
