@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
@@ -31,14 +32,28 @@ const (
 	firstChunk = 4 << 10
 	lastChunk  = 1 << 20
 	spillChunk = 128 << 10
-	inSpill    = 1 << 63
 )
 
-// place is where a record lies in an arena.
-type place struct {
-	pos uint64 // chunk<<32 | offset, or inSpill | offset in the file
-	n   uint32
-}
+// place is where a record lies in an arena, in one word, since there may be
+// millions: bit 63 tells that it is in the file, 39 bits say where (in the
+// file, or chunk<<20 | offset), 24 bits how long it is.
+type place uint64
+
+const (
+	inSpill   place = 1 << 63
+	placeLen        = 24
+	placePos        = 39
+	maxRecord       = 1<<placeLen - 1
+)
+
+func newPlace(pos uint64, n int) place { return place(pos<<placeLen | uint64(n)) }
+
+func (p place) pos() uint64 { return uint64(p&^inSpill) >> placeLen }
+func (p place) len() int64  { return int64(p & maxRecord) }
+
+// errLarge: 32 copies of a message with all that a server may say of it need
+// less than half of either limit.
+var errLarge = errors.New("a mailbox is too large to be compared")
 
 // arena holds encoded records of one mailbox: in memory as far as there is
 // room, then in a temporary file. Chunks hold no pointers, so that the
@@ -67,6 +82,9 @@ const windowSize = 32 << 10
 
 // put keeps a copy of rec.
 func (a *arena) put(rec []byte) (place, error) {
+	if len(rec) > maxRecord || uint64(a.written) >= 1<<placePos-lastChunk {
+		return 0, errLarge
+	}
 	if a.file != nil {
 		return a.putFile(rec)
 	}
@@ -78,7 +96,7 @@ func (a *arena) put(rec []byte) (place, error) {
 	if !a.mem.take(int64(size)) {
 		f, err := a.mem.spill()
 		if err != nil {
-			return place{}, fmt.Errorf("temporary file for a large mailbox: %w", err)
+			return 0, fmt.Errorf("temporary file for a large mailbox: %w", err)
 		}
 		a.file = f
 		return a.putFile(rec)
@@ -90,13 +108,13 @@ func (a *arena) put(rec []byte) (place, error) {
 
 func (a *arena) append(rec []byte) place {
 	k := len(a.chunks) - 1
-	p := place{pos: uint64(k)<<32 | uint64(len(a.chunks[k])), n: uint32(len(rec))}
+	p := newPlace(uint64(k)<<20|uint64(len(a.chunks[k])), len(rec))
 	a.chunks[k] = append(a.chunks[k], rec...)
 	return p
 }
 
 func (a *arena) putFile(rec []byte) (place, error) {
-	p := place{pos: inSpill | uint64(a.written+int64(len(a.pending))), n: uint32(len(rec))}
+	p := inSpill | newPlace(uint64(a.written)+uint64(len(a.pending)), len(rec))
 	a.pending = append(a.pending, rec...)
 	if len(a.pending) >= spillChunk {
 		return p, a.flush()
@@ -116,16 +134,16 @@ func (a *arena) flush() error {
 
 // get returns a record. What it returns is valid until the next get.
 func (a *arena) get(p place) ([]byte, error) {
-	if p.pos&inSpill == 0 {
-		off := p.pos & (1<<32 - 1)
-		return a.chunks[p.pos>>32][off : off+uint64(p.n)], nil
+	if p&inSpill == 0 {
+		off := p.pos() & (lastChunk - 1)
+		return a.chunks[p.pos()>>20][off : int64(off)+p.len()], nil
 	}
-	at := int64(p.pos &^ inSpill)
+	at := int64(p.pos())
 	if at >= a.written {
 		at -= a.written
-		return a.pending[at : at+int64(p.n)], nil
+		return a.pending[at : at+p.len()], nil
 	}
-	return a.through(at, int64(p.n))
+	return a.through(at, p.len())
 }
 
 // through reads from the file through a window.

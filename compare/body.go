@@ -30,13 +30,12 @@ type body struct {
 
 // cell is the copies under one name in one folder.
 type cell struct {
-	place
+	copies place  // their record
 	mask   uint32 // sides with a copy in this cell
 	named  uint32 // sides with a copy of this name, in this cell or another
 	all    uint32 // of a head: sides with a copy in the whole group
 	head   int32  // the cell that stands for the group; itself where it does
 	next   int32  // the next cell of the group, or -1
-	last   int32  // of a head: the last cell of the group
 	folder int32
 	gone   int32 // of a head: its first absence, or -1
 	how    How
@@ -45,8 +44,8 @@ type cell struct {
 
 // goneCell is an absence that concerns a group.
 type goneCell struct {
-	place
-	next int32
+	absence place
+	next    int32
 }
 
 // outCell is a group of interest, in the order of output.
@@ -165,18 +164,17 @@ func (b *body) keep(folder int, copies []tagged) (int32, error) {
 		c.how = ByName
 	}
 	var err error
-	if c.place, err = b.put(b.buf); err != nil {
+	if c.copies, err = b.put(b.buf); err != nil {
 		return 0, err
 	}
 	i := b.cells.add(c)
-	own := b.cells.at(i)
-	own.head, own.last = i, i
+	b.cells.at(i).head = i
 	return i, nil
 }
 
 // copies decodes a cell.
 func (b *body) copies(i int32, yield func(t tagged)) error {
-	rec, err := b.get(b.cells.at(i).place)
+	rec, err := b.get(b.cells.at(i).copies)
 	if err != nil {
 		return err
 	}
@@ -202,13 +200,27 @@ func (b *body) copies(i int32, yield func(t tagged)) error {
 // join makes the group of cell d part of the group of cell h. Both are heads.
 func (b *body) join(h, d int32, how How) {
 	x, y := b.cells.at(h), b.cells.at(d)
-	b.cells.at(x.last).next = d
-	x.last = y.last
+	last := x
+	for last.next >= 0 { // a group has at most one cell a side
+		last = b.cells.at(last.next)
+	}
+	last.next = d
 	x.all |= y.all
 	x.how = max(x.how, y.how, how)
 	for i := d; i >= 0; i = b.cells.at(i).next {
 		b.cells.at(i).head = h
 	}
+}
+
+// unpaired counts the groups that some side lacks: as many lines there are at
+// least, mostly. Lists of that length grow to no more.
+func (b *body) unpaired() (n int) {
+	for i := int32(0); int(i) < b.cells.len(); i++ {
+		if b.isHead(i) && b.cells.at(i).all != b.part {
+			n++
+		}
+	}
+	return n
 }
 
 // isHead tells whether a cell stands for its group.
@@ -240,7 +252,7 @@ func (b *body) attach(i int32, side int, byName bool, a *manifest.Absence) error
 		return err
 	}
 	*link = int32(len(b.gones))
-	b.gones = append(b.gones, goneCell{place: p, next: -1})
+	b.gones = append(b.gones, goneCell{absence: p, next: -1})
 	return nil
 }
 
@@ -264,7 +276,7 @@ func fromNano(n int64) time.Time {
 func (b *body) absences(head int32) ([]Gone, error) {
 	var list []Gone
 	for k := b.cells.at(head).gone; k >= 0; k = b.gones[k].next {
-		rec, err := b.get(b.gones[k].place)
+		rec, err := b.get(b.gones[k].absence)
 		if err != nil {
 			return nil, err
 		}

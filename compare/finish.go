@@ -9,6 +9,7 @@ import (
 // conclude judges every group that was kept and puts those of interest into
 // the order of output.
 func (b *body) conclude(ctx context.Context, row *Row) error {
+	b.out = make([]outCell, 0, b.unpaired())
 	for from := int32(0); int(from) < b.cells.len(); {
 		to, again, err := b.recheck(ctx, from)
 		if err != nil {

@@ -234,7 +234,7 @@ func (b *body) joinIdentities(ctx context.Context) error {
 	if !b.c.canAsk() {
 		return nil
 	}
-	var keys []key
+	keys := make([]key, 0, b.unpaired())
 	for i := int32(0); int(i) < b.cells.len(); i++ {
 		if h := b.cells.at(i).head; h != i || b.cells.at(h).all == b.part {
 			continue

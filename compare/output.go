@@ -195,7 +195,7 @@ func (b *body) fileName(o outCell) ([]byte, error) {
 		if b.cells.at(i).mask&(1<<want) == 0 {
 			continue
 		}
-		rec, err := b.get(b.cells.at(i).place)
+		rec, err := b.get(b.cells.at(i).copies)
 		if err != nil {
 			return nil, err
 		}

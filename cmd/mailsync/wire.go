@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"math"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -108,10 +110,18 @@ func (s *side) compared() compare.Side {
 	return c
 }
 
+// memoryLimit is where the collector stops letting the heap grow to twice what
+// is in use and works harder instead. Only mailboxes of millions of messages
+// come near it.
+const memoryLimit = 448 << 20
+
 // budgets makes the one budget of a run, shared by all its stores. Reading
 // mail needs more threads than processors: each waits for a disk.
 func (a *app) budgets() *budget.Set {
 	runtime.GOMAXPROCS(scan.Procs(a.flags.readers))
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // unless GOMEMLIMIT says otherwise
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	a.set = budget.NewSet(budget.Limits{Readers: a.flags.readers, BytesPerSec: int64(a.flags.limitRate)}, nil)
 	return a.set
 }
