@@ -46,6 +46,16 @@ func (c *Counts) Add(o *Counts) {
 	c.Vanished += o.Vanished
 }
 
+// Since returns what was added after o.
+func (c Counts) Since(o *Counts) Counts {
+	return Counts{
+		Mailboxes: c.Mailboxes - o.Mailboxes, Folders: c.Folders - o.Folders, Messages: c.Messages - o.Messages,
+		Bytes: c.Bytes - o.Bytes, ReadBytes: c.ReadBytes - o.ReadBytes, Reused: c.Reused - o.Reused,
+		Damaged: c.Damaged - o.Damaged, Suspect: c.Suspect - o.Suspect, Disordered: c.Disordered - o.Disordered,
+		Unreadable: c.Unreadable - o.Unreadable, Vanished: c.Vanished - o.Vanished,
+	}
+}
+
 // View is one mailbox while it is looked at. It implements compare.View.
 // Everything is called by one goroutine at a time.
 type View struct {

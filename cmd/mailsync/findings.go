@@ -30,7 +30,7 @@ func (a *app) finding(f *manifest.Finding) {
 	}
 	a.out.Print(fmt.Sprintf("%s %s  %s", word, pad(f.Kind.String(), 15), where(f.Mailbox, f.Folder, f.File)))
 	if f.Detail != "" {
-		a.out.Print(strings.Repeat(" ", 11) + a.out.Style.Dim(ui.EscapeText(f.Detail)))
+		a.out.Text(0, strings.Repeat(" ", 11)+a.out.Style.Dim(ui.EscapeText(f.Detail)))
 	}
 }
 

@@ -276,7 +276,7 @@ func (a *app) tellRestored(target string, o *outcome) {
 	switch {
 	case o.partial:
 		a.out.Say("%s done, %s failed (listed above). The same command tries them again:", ui.Plural(n["done"], "action"), ui.Count(n["failed"]))
-		a.out.Say("  %s", a.out.Style.Cyan(a.again()))
+		a.out.Command(a.again())
 	case o.findings:
 		a.out.Say("%s done; %s left alone, as listed above.", ui.Plural(n["done"], "action"), ui.Plural(n["skipped"]+n["refused"], "item"))
 	default:

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 )
 
@@ -33,6 +35,7 @@ on another host is host:/path.`,
 			return usage("a command is missing")
 		},
 	}
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	root.SetOut(a.std.stdout)
 	root.SetErr(a.std.stderr)
 	f := root.PersistentFlags()

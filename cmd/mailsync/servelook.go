@@ -120,7 +120,7 @@ func (h *server) verify(ctx context.Context, t *remote.Task, q *lookTask) (*farR
 	only := &matched{globs: globs}
 	o := verify.Options{
 		Mailbox: only.filter(), Quick: q.Quick, MaxDuration: time.Duration(q.MaxDuration),
-		Record: sd.base, PlaceDir: filepath.Join(state, "places"),
+		Record: sd.base, PlaceDir: filepath.Join(state, "places"), Scope: globs.String(),
 	}
 	if q.CrashAt != 0 {
 		o.CrashAt = time.Unix(0, q.CrashAt)

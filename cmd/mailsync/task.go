@@ -101,7 +101,6 @@ type farResult struct {
 	Accepted int64       `cbor:"9,keyasint,omitempty"`
 	Crash    int64       `cbor:"10,keyasint,omitempty"`
 	Missing  int64       `cbor:"11,keyasint,omitempty"`
-	Earlier  [2]int64    `cbor:"12,keyasint,omitempty"` // damaged, suspect
 	Matched  bool        `cbor:"13,keyasint,omitempty"` // a mailbox matched the patterns
 }
 
@@ -139,7 +138,6 @@ func (f *farResult) scan() scan.Result {
 func farVerified(r *verify.Result) farResult {
 	out := farResult{
 		Counts: r.Counts, Partials: r.Partials, Crashed: r.Crashed, Resumed: r.Resumed, TimeUp: r.Ended, Missing: r.Missing,
-		Earlier: [2]int64{r.EarlierDamaged, r.EarlierSuspect},
 	}
 	if !r.Crash.IsZero() {
 		out.Crash = r.Crash.UnixNano()
@@ -159,7 +157,7 @@ func farVerified(r *verify.Result) farResult {
 func (f *farResult) verified() verify.Result {
 	r := verify.Result{
 		Counts: f.Counts, Partials: f.Partials, Crashed: f.Crashed, Resumed: f.Resumed, Ended: f.TimeUp, Missing: f.Missing,
-		EarlierDamaged: f.Earlier[0], EarlierSuspect: f.Earlier[1], Refused: f.Refused != "", Complete: true,
+		Refused: f.Refused != "", Complete: true,
 	}
 	if f.Crash != 0 {
 		r.Crash = time.Unix(0, f.Crash)

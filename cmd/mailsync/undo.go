@@ -164,7 +164,7 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 		a.out.Say("Nothing was run that wrote into a store (state directory %s).", ui.Escape(state))
 		return outcome{}, nil
 	}
-	for _, row := range t.Lines(a.out.Style) {
+	for _, row := range t.Lines(a.out.Style, 0) {
 		a.out.Print(row)
 	}
 	for _, line := range why {

@@ -153,7 +153,7 @@ func (a *app) verification(ctx context.Context, sd *side, places string, only *m
 	if sd.far == nil {
 		return verify.New(sd.scanner, verify.Options{
 			Mailbox: only.filter(), Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
-			Record: sd.base, PlaceDir: places,
+			Record: sd.base, PlaceDir: places, Scope: o.mailbox.String(),
 		}), nil
 	}
 	p, err := a.peer(ctx, sd.store.Host())
@@ -169,9 +169,9 @@ func (a *app) verification(ctx context.Context, sd *side, places string, only *m
 	return v, nil
 }
 
-// verifiedWhole tells whether everything was read.
+// verifiedWhole tells whether everything was read, by this run.
 func verifiedWhole(r *verify.Result, quick bool) bool {
-	return r.Complete && !quick && !r.Ended && !r.Refused && len(r.Partial) == 0
+	return r.Complete && !quick && !r.Ended && !r.Resumed && !r.Refused && len(r.Partial) == 0
 }
 
 // tellStage says what is known when a stage has ended.
@@ -181,7 +181,9 @@ func (a *app) tellStage(s *config.Store, st *verify.Stage) {
 		Head: ui.Head{V: 1, Type: "stage"}, Store: s.Name, Stage: int(st.ID), Name: st.ID.String(),
 		Known: st.Known, Seconds: st.Took.Seconds(), Counts: st.Counts,
 	})
-	a.out.Say("%s %s", a.out.Style.Bold(pad(a.stage(s, st.ID.String()+":"), 16)), ui.EscapeText(st.Known))
+	if !a.out.Quiet() {
+		a.out.Text(17, a.out.Style.Bold(pad(a.stage(s, st.ID.String()+":"), 16))+" "+ui.EscapeText(st.Known))
+	}
 }
 
 // baseline says what a store is checked against.
@@ -237,6 +239,9 @@ func (a *app) tellVerified(sd *side, r *verify.Result) {
 	name := ui.Name(sd.store.Name)
 	a.tellMore()
 	a.out.Say("")
+	if r.Resumed {
+		a.out.Say("It went on where an earlier run stopped; what that found is counted, and was told then.")
+	}
 	a.out.Say("%s: %s, %s, %s; %s read", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes))
 	for _, why := range r.Partial {
 		a.out.Print(a.out.Style.Yellow("not complete: ") + ui.EscapeText(why))
@@ -336,7 +341,7 @@ func (a *app) cmdline(args ...string) string {
 
 // next prints a command that comes next, ready to be pasted.
 func (a *app) next(args ...string) {
-	a.out.Say("  %s", a.out.Style.Cyan(a.cmdline(args...)))
+	a.out.Command(a.cmdline(args...))
 }
 
 // storeProblem adds what to do to an error that ended the look at a store.

@@ -11,10 +11,11 @@ import (
 
 	"mailsync/manifest"
 	"mailsync/manifest/durable"
+	"mailsync/scan"
 )
 
 // placeVersion is the version of saved places; another one is not gone on with.
-const placeVersion = 1
+const placeVersion = 2
 
 // savesEvery is how much work a kill can cost a verification that may end early.
 const savesEvery = 5 * time.Second
@@ -33,12 +34,34 @@ type place struct {
 	Checked  int64     `json:"checked"` // its place in the order of the last stage
 	Going    bool      `json:"going"`   // After is set
 	WindowAt int64     `json:"window_at"`
-	Damaged  int64     `json:"damaged"` // told so far
-	Suspect  int64     `json:"suspect"`
+	Told     told      `json:"told"`
 
 	low   int          // targets before it are told
-	ahead map[int]bool // told beyond low
+	ahead map[int]told // told beyond low
 	saved time.Time
+}
+
+// told is what has been told of the mailboxes up to a place.
+type told struct {
+	Counts   scan.Counts `json:"counts"`
+	Missing  int64       `json:"missing"`
+	Partials int64       `json:"partials"`
+}
+
+func (t *told) add(o *told) {
+	t.Counts.Add(&o.Counts)
+	t.Missing += o.Missing
+	t.Partials += o.Partials
+}
+
+// told returns what the result says so far.
+func (r *Result) told() told {
+	return told{Counts: r.Counts, Missing: r.Missing, Partials: r.Partials}
+}
+
+// since returns what was told after before.
+func (r *Result) since(before *told) told {
+	return told{Counts: r.Counts.Since(&before.Counts), Missing: r.Missing - before.Missing, Partials: r.Partials - before.Partials}
 }
 
 func (v *Verification) placePath() string {
@@ -77,13 +100,17 @@ func (v *Verification) resume() {
 	v.place = p
 	v.windowAt = p.WindowAt
 	v.result.Resumed = true
-	v.result.EarlierDamaged, v.result.EarlierSuspect = p.Damaged, p.Suspect
+	v.result.Counts, v.result.Missing = p.Told.Counts, p.Told.Missing
+	if n := p.Told.Partials; n > 0 {
+		v.partial(count(n, "thing") + " could not be looked at by the runs before this one, and told then")
+		v.result.Partials = n
+	}
 }
 
 // first returns the target at which a stage begins.
 func (v *Verification) first(id StageID) int {
 	v.place.Stage = id
-	v.place.ahead = make(map[int]bool)
+	v.place.ahead = make(map[int]told)
 	if !v.place.Going {
 		return 0
 	}
@@ -103,11 +130,17 @@ func (v *Verification) first(id StageID) int {
 	return len(v.targets)
 }
 
-// passed notes that a mailbox was told, and saves the place now and then.
-func (v *Verification) passed(id StageID, at int) error {
+// passed notes that a mailbox was told, and what, and saves the place now and
+// then.
+func (v *Verification) passed(id StageID, at int, what told) error {
 	p := &v.place
-	p.ahead[at] = true
-	for p.ahead[p.low] || p.low < len(v.targets) && v.targets[p.low].bad {
+	p.ahead[at] = what
+	for {
+		what, ok := p.ahead[p.low]
+		if !ok && (p.low >= len(v.targets) || !v.targets[p.low].bad) {
+			break
+		}
+		p.Told.add(&what)
 		delete(p.ahead, p.low)
 		p.low++
 	}
@@ -134,8 +167,9 @@ func (v *Verification) save(id StageID, end bool) error {
 		t := &v.targets[p.low-1]
 		p.After, p.Checked, p.Going = []byte(t.name), t.checked, true
 	}
-	p.Damaged = v.result.EarlierDamaged + v.result.Damaged
-	p.Suspect = v.result.EarlierSuspect + v.result.Suspect
+	if id == Structure && !p.Going {
+		p.Told = told{} // all of it is told again
+	}
 	data, err := json.Marshal(&p)
 	if err != nil {
 		return err

@@ -44,7 +44,6 @@ func (v *Verification) run(ctx context.Context) iter.Seq2[Event, error] {
 			return
 		}
 		v.result.Complete = true
-		v.next()
 	}
 }
 
@@ -64,7 +63,7 @@ func (v *Verification) stages(ctx context.Context, yield func(Event) bool) (stop
 	}
 	for id := v.place.Stage; id <= last; id++ {
 		v.progress.Stage.Store(int32(id))
-		began := v.o.Now()
+		began, before := v.o.Now(), v.result.Counts
 		if id == Window && v.windowAt == 0 {
 			v.windowAt = began.UnixNano()
 		}
@@ -78,11 +77,12 @@ func (v *Verification) stages(ctx context.Context, yield func(Event) bool) (stop
 		if id == Window {
 			v.breaker()
 		}
-		s := Stage{ID: id, Counts: v.result.Counts, Took: v.o.Now().Sub(began), Known: v.known(id)}
+		s := Stage{ID: id, Counts: v.result.Counts.Since(&before), Took: v.o.Now().Sub(began), Known: v.known(id)}
 		if !yield(Event{Stage: &s}) {
 			return true, nil
 		}
 		v.place.After, v.place.Checked, v.place.Going = nil, 0, false
+		v.place.Told = v.result.told()
 	}
 	return false, v.forget()
 }
@@ -152,21 +152,6 @@ func (v *Verification) recorded() (n int64) {
 		n += v.targets[i].recorded
 	}
 	return n
-}
-
-// next says which command comes next.
-func (v *Verification) next() {
-	name := v.s.Config().Name
-	r := &v.result
-	switch {
-	case r.Refused:
-	case r.Damaged+r.Suspect > 0:
-		r.Next = []string{"mailsync", "restore", name, "--from", "STORE", "--dry-run"}
-	case r.Ended:
-		r.Next = []string{"mailsync", "verify", name, "--max-duration", v.o.MaxDuration.String()}
-	case !v.hasRec:
-		r.Next = []string{"mailsync", "scan", name}
-	}
 }
 
 // finding counts a finding that is told.

@@ -78,8 +78,12 @@ func (t *teller) finish() error {
 func (t *teller) tell(o *outcome) error {
 	v := t.v
 	c := &v.result.Counts
+	before := v.result.told()
 	if o.at < 0 {
-		return t.findings(o)
+		err := t.findings(o)
+		what := v.result.since(&before)
+		v.place.Told.add(&what)
+		return err
 	}
 	if t.id == Structure {
 		c.Mailboxes++
@@ -107,7 +111,7 @@ func (t *teller) tell(o *outcome) error {
 		}
 	}
 	v.progress.Done.Add(1)
-	return v.passed(t.id, o.at)
+	return v.passed(t.id, o.at, v.result.since(&before))
 }
 
 // findings counts the findings that are new and gives them to the consumer.

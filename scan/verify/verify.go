@@ -45,7 +45,7 @@ func (s StageID) String() string {
 // Stage is what is known when a stage has ended.
 type Stage struct {
 	ID     StageID
-	Counts scan.Counts // so far
+	Counts scan.Counts // what the stage has added
 	Took   time.Duration
 	Known  string // one sentence for a person
 }
@@ -85,6 +85,8 @@ type Progress struct {
 }
 
 // Result is the outcome of a verification, valid when its stream has ended.
+// Where it went on from an earlier run, the counts are those of all runs: what
+// was found then has been told then, and stands.
 type Result struct {
 	scan.Counts
 	Crash    time.Time // the crash that was assumed; zero = none
@@ -95,12 +97,7 @@ type Result struct {
 	Refused  bool     // the store looks empty or half gone: nothing was concluded
 	Resumed  bool     // it went on where an earlier run stopped
 	Missing  int64    // missing findings
-	// Earlier holds the damage that the runs before this one told, where it was
-	// resumed: proofs and suspicions.
-	EarlierDamaged, EarlierSuspect int64
-	// Next is the command that comes next, as words; nil = none.
-	Next     []string
-	Complete bool // the stream ended without error and was consumed whole
+	Complete bool     // the stream ended without error and was consumed whole
 }
 
 // Verification checks one store once.

@@ -48,7 +48,7 @@ func (r *Report) Text(w io.Writer) error {
 			}
 			rows = append(rows, cells)
 		}
-		for _, l := range rows.Lines(ui.Style{}) {
+		for _, l := range rows.Lines(ui.Style{}, 0) {
 			b.WriteString(strings.TrimRight(l, " ") + "\n")
 		}
 		if more := int64(len(t.Rows)) + t.More - textRows; more > 0 {

@@ -161,12 +161,33 @@ func (o *Out) Print(line string) {
 	o.write([]byte(line + "\n"))
 }
 
-// Say writes a line that explains or sums up; --quiet and --json silence it.
+// Text writes a sentence of the results, as Print, and breaks it between words
+// where the terminal is narrower. What follows a break is indented by hang
+// columns, or as its beginning is.
+func (o *Out) Text(hang int, line string) { o.Print(wrap(line, o.width(), hang)) }
+
+// width is how wide what goes to standard output may be; 0 = any width.
+func (o *Out) width() int {
+	if !o.opt.StdoutTTY {
+		return 0
+	}
+	return o.opt.Width
+}
+
+// Say writes a sentence that explains or sums up; --quiet and --json silence it.
 func (o *Out) Say(format string, args ...any) {
 	if o.opt.Quiet {
 		return
 	}
-	o.Print(fmt.Sprintf(format, args...))
+	o.Text(0, fmt.Sprintf(format, args...))
+}
+
+// Command writes a command that can be pasted: it is never broken. --quiet and
+// --json silence it.
+func (o *Out) Command(line string) {
+	if !o.opt.Quiet {
+		o.Print("  " + o.Style.Cyan(line))
+	}
 }
 
 // Detail writes a line that only --verbose asks for.
@@ -181,7 +202,7 @@ func (o *Out) Table(t Table) {
 	if o.opt.Quiet || o.opt.JSON {
 		return
 	}
-	for _, l := range t.Lines(o.Style) {
+	for _, l := range t.Lines(o.Style, o.width()) {
 		o.Print(l)
 	}
 }
@@ -225,6 +246,9 @@ func (o *Out) stderr(line string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.bar.clear(o.opt.Stderr)
+	if o.opt.StderrTTY && !strings.Contains(line, "hint: ") { // hints hold commands that are pasted
+		line = wrap(line, o.opt.Width, 2)
+	}
 	// Nothing can be done about a standard error that takes no more.
 	_, _ = io.WriteString(o.opt.Stderr, line+"\n")
 }

@@ -65,12 +65,13 @@ func (s Style) Cyan(t string) string { return s.paint("36", t) }
 // begins with '>' are aligned right. Cells must be escaped already.
 type Table [][]string
 
-// Lines renders the table, two spaces between columns.
-func (t Table) Lines(s Style) []string {
+// Lines renders the table, two spaces between columns. Where it is wider than
+// width (0: any width will do), long texts are cut in the middle.
+func (t Table) Lines(s Style, width int) []string {
 	if len(t) == 0 {
 		return nil
 	}
-	width := make([]int, len(t[0]))
+	widths := make([]int, len(t[0]))
 	right := make([]bool, len(t[0]))
 	for i, h := range t[0] {
 		right[i] = strings.HasPrefix(h, ">")
@@ -78,14 +79,17 @@ func (t Table) Lines(s Style) []string {
 	}
 	for _, row := range t {
 		for i, c := range row {
-			width[i] = max(width[i], uniseg.StringWidth(c))
+			widths[i] = max(widths[i], uniseg.StringWidth(c))
 		}
+	}
+	if width > 0 {
+		t.fit(widths, right, width)
 	}
 	lines := make([]string, 0, len(t))
 	for n, row := range t {
 		var b strings.Builder
 		for i, c := range row {
-			pad := strings.Repeat(" ", width[i]-uniseg.StringWidth(c))
+			pad := strings.Repeat(" ", max(0, widths[i]-uniseg.StringWidth(c)))
 			if i > 0 {
 				b.WriteString("  ")
 			}

@@ -35,7 +35,7 @@ func TestHuman(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	got := Table{{"name", ">n"}, {"Entwürfe", "7"}, {"日本", "1,000"}}.Lines(Style{})
+	got := Table{{"name", ">n"}, {"Entwürfe", "7"}, {"日本", "1,000"}}.Lines(Style{}, 0)
 	want := []string{"name          n", "Entwürfe      7", "日本      1,000"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
