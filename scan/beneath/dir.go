@@ -13,17 +13,19 @@ type Dir struct {
 	fd   int
 	path string // for messages only
 	read bool   // it was listed before
+	// quick: what is beneath may be opened and closed without waiting.
+	quick bool
 }
 
 // OpenRoot opens the directory at path, which is the operator's own word:
 // symbolic links in it are followed. Everything opened from it lies beneath it.
 func OpenRoot(path string, opt Options) (*Dir, error) {
-	o := &opener{calls: opt.Calls.withDefaults(), onAtime: opt.OnAtime}
+	o := &opener{calls: opt.Calls.withDefaults(), onAtime: opt.OnAtime, real: opt.Calls.none()}
 	fd, err := o.openRoot(path)
 	if err != nil {
 		return nil, &Error{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{o: o, fd: fd, path: path}, nil
+	return (&Dir{o: o, fd: fd, path: path}).learn(), nil
 }
 
 func (o *opener) openRoot(path string) (int, error) {
@@ -45,7 +47,7 @@ func (d *Dir) Root(path string) (*Dir, error) {
 	if err != nil {
 		return nil, &Error{Op: "open", Path: path, Err: err}
 	}
-	return &Dir{o: d.o, fd: fd, path: path}, nil
+	return (&Dir{o: d.o, fd: fd, path: path}).learn(), nil
 }
 
 // Path returns the path for messages. It is not to be opened.
@@ -88,7 +90,12 @@ func (d *Dir) openDir(name string, r reach) (*Dir, error) {
 	if err != nil {
 		return nil, explain("open", d.path, name, err)
 	}
-	return &Dir{o: d.o, fd: fd, path: join(d.path, name)}, nil
+	sub := &Dir{o: d.o, fd: fd, path: join(d.path, name)}
+	if r != inside {
+		return sub.learn(), nil
+	}
+	sub.quick = d.quick
+	return sub, nil
 }
 
 // maxPath is the longest path that is given to the kernel at once (PATH_MAX is

@@ -15,6 +15,7 @@ type File struct {
 	fd   int
 	off  int64
 	st   Stat
+	gone bool // its last name was gone when it was looked at
 }
 
 // OpenFile opens a regular file below d, on the same file system.
@@ -29,7 +30,13 @@ func (d *Dir) OpenFile(name string) (*File, error) {
 
 // OpenFileInto is OpenFile into a File that is used again, which must be closed.
 func (d *Dir) OpenFileInto(f *File, name string) error {
-	fd, err := d.o.open(d.fd, name, fileFlags, inside)
+	fd, err, known := -1, error(nil), false
+	if d.quick {
+		fd, err, known = openQuick(d.fd, name, fileFlags|unix.O_NOATIME, inside)
+	}
+	if !known {
+		fd, err = d.o.open(d.fd, name, fileFlags, inside)
+	}
 	if err != nil {
 		return explain("open", d.path, name, err)
 	}
@@ -51,9 +58,16 @@ func (f *File) Opened() *Stat { return &f.st }
 // Stat returns the state of the file now.
 func (f *File) Stat() (Stat, error) {
 	var st unix.Stat_t
-	if err := f.o.fstat(f.fd, &st); err != nil {
+	var err error
+	if f.dir.quick {
+		err = fstatQuick(f.fd, &st)
+	} else {
+		err = f.o.fstat(f.fd, &st)
+	}
+	if err != nil {
 		return Stat{}, f.wrap("stat", err)
 	}
+	f.gone = st.Nlink == 0
 	var s Stat
 	s.fromStat(&st)
 	return s, nil
@@ -126,6 +140,9 @@ func (f *File) Close() error {
 	}
 	fd := f.fd
 	f.fd = -1
+	if f.dir.quick && !f.gone { // closing the last of a deleted file frees its blocks
+		return closeQuick(fd)
+	}
 	return f.o.calls.Close(fd)
 }
 

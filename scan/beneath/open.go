@@ -20,6 +20,7 @@ type Options struct {
 // opener is what all directories of one root share.
 type opener struct {
 	calls   Calls
+	real    bool // all calls are the kernel's
 	onAtime func(string)
 	warned  atomic.Bool
 	// old is set once openat2 answered ENOSYS.
