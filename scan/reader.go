@@ -81,8 +81,10 @@ func (b *batch) free() {
 }
 
 const (
-	batchSize  = 32
-	readBuffer = 1 << 20
+	batchSize = 32
+	// readBuffer is how much is read at once: little enough that the bytes are
+	// still in the core's own cache when they are hashed and counted.
+	readBuffer = 256 << 10
 	// prefetch is how many files ahead of the one that is read are opened and
 	// announced to the kernel, while files are found not to be cached.
 	prefetch = 16
@@ -96,15 +98,29 @@ type pool struct {
 	wg   sync.WaitGroup
 }
 
-// newPool starts the readers of a device. cpu bounds how many of them compute
-// at once: more readers than cores are good for waiting, not for hashing.
-func newPool(dev *budget.Device, readers int, cpu chan struct{}, now func() time.Time) *pool {
+// core is leave to compute. There is one for each processor core: more readers
+// than cores are good for waiting, not for hashing. Its buffer goes with it, so
+// that few buffers are in use and stay in the caches.
+type core struct{ buf []byte }
+
+// newCores returns n of them.
+func newCores(n int) chan *core {
+	c := make(chan *core, n)
+	for range n {
+		c <- new(core)
+	}
+	return c
+}
+
+// newPool starts the readers of a device, which share the cores with those of
+// other devices.
+func newPool(dev *budget.Device, readers int, cores chan *core, now func() time.Time) *pool {
 	p := &pool{dev: dev, jobs: make(chan *batch, readers)}
 	for range readers {
 		p.wg.Add(1)
 		go func() {
 			defer p.wg.Done()
-			r := &reader{dev: dev, cpu: cpu, now: now, x: message.NewExaminer(message.Limits{})}
+			r := &reader{dev: dev, cores: cores, now: now, x: message.NewExaminer(message.Limits{})}
 			defer r.x.Close()
 			for b := range p.jobs {
 				r.run(b)
@@ -132,12 +148,21 @@ func (p *pool) close() {
 
 // reader reads and examines files, one at a time.
 type reader struct {
-	dev  *budget.Device
-	cpu  chan struct{}
-	now  func() time.Time
-	x    *message.Examiner
-	buf  []byte
-	cold int // files to go for which prefetching is worth while
+	dev   *budget.Device
+	cores chan *core
+	now   func() time.Time
+	x     *message.Examiner
+	core  *core  // nil while it waits for the disk
+	own   []byte // for what the disk must be waited for: without a core
+	cold  int    // files to go for which prefetching is worth while
+}
+
+// compute waits for a core, idle gives it back.
+func (r *reader) compute() { r.core = <-r.cores }
+
+func (r *reader) idle() {
+	r.cores <- r.core
+	r.core = nil
 }
 
 func (r *reader) run(b *batch) {
@@ -148,21 +173,21 @@ func (r *reader) run(b *batch) {
 		return
 	}
 	defer r.dev.Release()
-	r.cpu <- struct{}{}
-	defer func() { <-r.cpu }()
+	r.compute()
+	defer r.idle()
 	ahead := 0
 	for i := range b.tasks {
 		limit := i + 1
 		if r.cold > 0 {
 			// Inodes that are not cached either make opening wait, too.
 			limit = i + prefetch
-			<-r.cpu
+			r.idle()
 		}
 		for ; ahead < min(limit, len(b.tasks)); ahead++ {
 			r.prepare(b, &b.tasks[ahead])
 		}
 		if limit > i+1 {
-			r.cpu <- struct{}{}
+			r.compute()
 		}
 		r.finish(b, &b.tasks[i])
 	}
@@ -290,15 +315,12 @@ func (r *reader) examine(b *batch, t *task) error {
 	if err := r.dev.Bytes(b.ctx, t.entry.Size); err != nil {
 		return err
 	}
-	if r.buf == nil {
-		r.buf = make([]byte, readBuffer)
-	}
 	other := b.view.otherAlg(t.old)
 	var second hash.Hash
 	if other != manifest.NoAlg {
 		second = other.New()
 	}
-	n, err := r.first(b.ctx, t)
+	buf, n, err := r.first(b.ctx, t)
 	if err != nil && err != io.EOF {
 		return err
 	}
@@ -306,9 +328,9 @@ func (r *reader) examine(b *batch, t *task) error {
 	t.claim = claim(t)
 	converted := t.claim.Converted(t.entry.Size)
 	if err == io.EOF && !converted {
-		t.facts = r.x.Examine(alg, r.buf[:n])
+		t.facts = r.x.Examine(alg, buf[:n])
 		if second != nil {
-			_, _ = second.Write(r.buf[:n])
+			_, _ = second.Write(buf[:n])
 		}
 	} else {
 		r.x.Reset(alg)
@@ -316,9 +338,9 @@ func (r *reader) examine(b *batch, t *task) error {
 			r.x.AlsoConverted()
 		}
 		for {
-			_, _ = r.x.Write(r.buf[:n])
+			_, _ = r.x.Write(buf[:n])
 			if second != nil {
-				_, _ = second.Write(r.buf[:n])
+				_, _ = second.Write(buf[:n])
 			}
 			if err == io.EOF {
 				break
@@ -329,7 +351,7 @@ func (r *reader) examine(b *batch, t *task) error {
 			if total > t.entry.Size {
 				return errMoving // it grows as we read
 			}
-			n, err = r.wait(b.ctx, t, r.buf, total)
+			n, err = r.wait(b.ctx, t, buf, total)
 			if err != nil && err != io.EOF {
 				return err
 			}
@@ -352,15 +374,12 @@ func (r *reader) examine(b *batch, t *task) error {
 	return nil
 }
 
-// first fills the buffer with the beginning of the file. io.EOF means that it
+// first fills a buffer with the beginning of the file. io.EOF means that it
 // is whole. It asks the page cache first: what is not there is dropped again
 // afterwards, and makes the next files be announced ahead.
-func (r *reader) first(ctx context.Context, t *task) (int, error) {
-	want := r.buf
-	if t.entry.Size+1 < int64(len(want)) {
-		want = want[:t.entry.Size+1]
-	}
-	n := 0
+func (r *reader) first(ctx context.Context, t *task) (buf []byte, n int, err error) {
+	buf = buffer(&r.core.buf)
+	want := buf[:min(t.entry.Size+1, readBuffer)]
 	if !t.cold && t.entry.Size > 0 {
 		m, ok, known := t.file.Cached(want, 0)
 		switch {
@@ -370,7 +389,7 @@ func (r *reader) first(ctx context.Context, t *task) (int, error) {
 				r.cold--
 			}
 			if int64(n) == t.entry.Size {
-				return n, io.EOF // examine checks that it has not grown
+				return buf, n, io.EOF // examine checks that it has not grown
 			}
 		case known:
 			t.cold = true
@@ -378,9 +397,19 @@ func (r *reader) first(ctx context.Context, t *task) (int, error) {
 	}
 	if t.cold {
 		r.cold = 4 * prefetch
+		buf = buffer(&r.own)
+		want = buf[:len(want)]
 	}
 	m, err := r.wait(ctx, t, want[n:], int64(n))
-	return n + m, err
+	return buf, n + m, err
+}
+
+// buffer makes the buffer where there is none yet.
+func buffer(b *[]byte) []byte {
+	if *b == nil {
+		*b = make([]byte, readBuffer)
+	}
+	return *b
 }
 
 // wait reads from the file. What goes to the disk leaves the processor to
@@ -389,7 +418,7 @@ func (r *reader) wait(ctx context.Context, t *task, p []byte, off int64) (int, e
 	if !t.cold {
 		return t.file.ReadAt(p, off)
 	}
-	<-r.cpu
-	defer func() { r.cpu <- struct{}{} }()
+	r.idle()
+	defer r.compute()
 	return r.dev.Timed(ctx, func() (int, error) { return t.file.ReadAt(p, off) })
 }

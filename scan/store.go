@@ -31,7 +31,7 @@ type Scanner struct {
 	ctl    *maildir.Template
 	idx    *maildir.Template
 
-	cpu chan struct{} // one place for each core
+	cores chan *core
 
 	mu     sync.Mutex
 	pools  map[*budget.Device]*pool
@@ -83,7 +83,7 @@ func New(cfg Config, opt Options) (*Scanner, error) {
 	if cfg.Name == "" {
 		cfg.Name = abs
 	}
-	s := &Scanner{cfg: cfg, opt: opt, multi: multigrain(), pools: make(map[*budget.Device]*pool), cpu: make(chan struct{}, runtime.NumCPU())}
+	s := &Scanner{cfg: cfg, opt: opt, multi: multigrain(), pools: make(map[*budget.Device]*pool), cores: newCores(runtime.NumCPU())}
 	if err := s.templates(); err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Scanner) pool(path string, dev uint64) *pool {
 		return p
 	}
 	d.Tighten(s.cfg.Limits)
-	p := newPool(d, d.Readers(), s.cpu, s.opt.Now)
+	p := newPool(d, d.Readers(), s.cores, s.opt.Now)
 	s.pools[d] = p
 	return p
 }
