@@ -40,7 +40,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err != nil {
 		return outcome{}, err
 	}
-	sides, err := a.openSides(ctx, stores, offline, a.budgets(), trustStamps, len(stores)-2)
+	sides, err := a.openSides(ctx, stores, offline, a.readingBudgets(), trustStamps, len(stores)-2)
 	if err != nil {
 		return outcome{}, err
 	}

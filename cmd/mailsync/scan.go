@@ -78,7 +78,7 @@ func (a *app) scan(ctx context.Context, args []string, o *scanFlags) (outcome, e
 // one does not keep the others from their turn; it is told at once where there
 // are several.
 func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.Store, *budget.Set) (outcome, error)) (outcome, error) {
-	set := a.budgets()
+	set := a.readingBudgets()
 	var all outcome
 	var failed []error
 	var mu sync.Mutex

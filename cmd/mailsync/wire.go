@@ -116,9 +116,23 @@ func (s *side) compared() compare.Side {
 const memoryLimit = 448 << 20
 
 // budgets makes the one budget of a run, shared by all its stores. Reading
-// mail needs more threads than processors: each waits for a disk.
+// mail from a disk, and writing, need more threads than processors: each waits.
 func (a *app) budgets() *budget.Set {
-	runtime.GOMAXPROCS(scan.Procs(a.flags.readers))
+	a.manyThreads()
+	return a.newBudgets()
+}
+
+// readingBudgets is budgets for a run that reads only. What lies in the page
+// cache is read faster by no more threads than there are processors.
+func (a *app) readingBudgets() *budget.Set {
+	set := a.newBudgets()
+	set.OnDisk(a.manyThreads)
+	return set
+}
+
+func (a *app) manyThreads() { runtime.GOMAXPROCS(scan.Procs(a.flags.readers)) }
+
+func (a *app) newBudgets() *budget.Set {
 	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // unless GOMEMLIMIT says otherwise
 		debug.SetMemoryLimit(memoryLimit)
 	}

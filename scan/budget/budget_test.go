@@ -92,6 +92,24 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 	})
 }
 
+func TestTheFirstReadFromADiskIsToldOnce(t *testing.T) {
+	s := NewSet(Limits{}, fixed{"/a": "sda", "/b": "sdb"})
+	told := 0
+	s.OnDisk(func() { told++ })
+	a, b := s.For("/a", 1), s.For("/b", 2)
+	if told != 0 {
+		t.Fatal("told before anything was read")
+	}
+	for range 3 {
+		for _, d := range []*Device{a, b} {
+			_, _ = d.Timed(t.Context(), func() (int, error) { return 1, nil })
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times, want once", told)
+	}
+}
+
 func TestRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := NewSet(Limits{BytesPerSec: 1000, FilesPerSec: 10}, fixed{}).For("/", 0)

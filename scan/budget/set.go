@@ -29,6 +29,7 @@ type Set struct {
 	devices map[string]*Device
 	limits  Limits
 	press   *pressure
+	onDisk  func() // nil: nobody asks
 }
 
 // NewSet makes a set in which every device has the same limits until Limit
@@ -44,6 +45,14 @@ func NewSet(limits Limits, find Finder) *Set {
 	}
 }
 
+// OnDisk makes f be called once, when the first read goes to a disk. It is
+// called before For.
+func (s *Set) OnDisk(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onDisk = sync.OnceFunc(f)
+}
+
 // For returns the budget of the device that holds the path, whose stat(2)
 // says dev. Equal devices share one.
 func (s *Set) For(path string, dev uint64) *Device {
@@ -53,6 +62,7 @@ func (s *Set) For(path string, dev uint64) *Device {
 	d := s.devices[name]
 	if d == nil {
 		d = newDevice(name, s.limits, s.press)
+		d.onDisk = s.onDisk
 		s.devices[name] = d
 	}
 	return d
@@ -82,6 +92,7 @@ type Device struct {
 	hist   Histogram
 	pace   pace
 	press  *pressure // of the machine: shared by all devices
+	onDisk func()
 }
 
 func newDevice(name string, l Limits, p *pressure) *Device {
@@ -182,6 +193,9 @@ func wait(ctx context.Context, l *rate.Limiter, n int64) error {
 // how hard the device is read, and rests afterwards where that is due. A rest
 // ends early with ctx, which the caller sees at its next step.
 func (d *Device) Timed(ctx context.Context, read func() (int, error)) (int, error) {
+	if d.onDisk != nil {
+		d.onDisk()
+	}
 	d.press.begin()
 	began := d.press.now()
 	n, err := read()
