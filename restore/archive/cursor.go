@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 )
 
 // Cursor reads single messages by their position. Asking in the order of the
@@ -20,7 +21,18 @@ type Cursor struct {
 	plain bool   // the file can be entered anywhere
 	next  func() (Item, error, bool)
 	stop  func()
+
+	buffers [][]byte // of the passes, one after another
+	scratch []byte
+	skipped int64
 }
+
+// Reading on to a message that lies up to so far behind the last one costs no
+// more than entering the file at it, for which so much is read at first.
+const (
+	nearBytes  = 64 << 10
+	enterBytes = 16 << 10
+)
 
 // Cursor returns a cursor at the start of the archive. The caller closes it.
 func (a *Archive) Cursor() *Cursor { return &Cursor{a: a} }
@@ -30,7 +42,7 @@ func (a *Archive) Cursor() *Cursor { return &Cursor{a: a} }
 func (c *Cursor) Get(ctx context.Context, pos Position) (*Message, error) {
 	// A plain file is entered anew where the message lies before the last one,
 	// or so far behind it that reading up to there costs more.
-	far := c.plain && (pos.Offset <= c.last || pos.Offset-c.last > 1<<20)
+	far := c.plain && (pos.Offset <= c.last || pos.Offset-c.last > nearBytes)
 	if c.next != nil && c.file == pos.File && !far {
 		if m, err := c.seek(pos); m != nil || err != nil {
 			return m, err
@@ -53,6 +65,10 @@ func (c *Cursor) Get(ctx context.Context, pos Position) (*Message, error) {
 	return nil, fmt.Errorf("%w: %s", ErrPosition, c.a.Name())
 }
 
+// Skipped is how many messages were read past, in search of others: many where
+// a compressed file is asked for few of its messages at a time.
+func (c *Cursor) Skipped() int64 { return c.skipped }
+
 // enter starts to read a file.
 func (c *Cursor) enter(ctx context.Context, file string, start int64) error {
 	c.leave()
@@ -65,7 +81,14 @@ func (c *Cursor) enter(ctx context.Context, file string, start int64) error {
 	}
 	stream := func(yield func(Item, error) bool) {
 		p := c.a.pass(ctx, yield)
-		defer p.close()
+		p.buffers, p.scratch, p.chunk = c.buffers, c.scratch, enterBytes
+		if start > 0 { // only these hold messages at offsets of the file on disk
+			p.formats = slices.DeleteFunc(p.formats, func(f format) bool { return f.name != "bsmtp" && f.name != "mbox" })
+		}
+		defer func() {
+			c.buffers, c.scratch = p.buffers, p.scratch
+			p.close()
+		}()
 		err := p.open(c.root, file, start)
 		if err == nil {
 			err = p.cause()
@@ -103,6 +126,7 @@ func (c *Cursor) seek(pos Position) (*Message, error) {
 		if it.Message.Pos.Equal(pos) {
 			return it.Message, nil
 		}
+		c.skipped++
 		if c.from > 0 && it.Message.Pos.Offset > pos.Offset {
 			c.leave()
 			return nil, nil

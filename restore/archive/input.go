@@ -60,7 +60,7 @@ const headSize = 4096
 func (p *pass) file(in *input, r io.Reader) error {
 	buf := p.buffer(in.depth)
 	in.w = newWindow(r, p.windowMax(), buf)
-	in.w.off = in.start
+	in.w.off, in.w.chunk = in.start, p.chunk
 	defer func() { p.release(in.depth, in.w.buf) }()
 	head := in.w.peek(headSize)
 	if len(head) > headSize {

@@ -20,6 +20,7 @@ type pass struct {
 	spool   spool
 	scratch []byte   // for what is rewritten on the way: unstuffed, unquoted
 	buffers [][]byte // windows of each depth, kept between files
+	chunk   int      // the most that a window reads at first; 0 = all that it has room for
 	told    int      // how deep inside of containers a broken stream was reported; 0 = none since the last message
 	msg     Message
 }

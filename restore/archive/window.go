@@ -14,6 +14,8 @@ type window struct {
 	off  int64 // of buf[a] in the stream
 	max  int   // the most that may be held
 	err  error // sticky, set once the stream ended
+
+	chunk int // the most that the next read asks for, doubled by each; 0 = no bound
 }
 
 const windowChunk = 256 << 10
@@ -55,7 +57,12 @@ func (w *window) more() bool {
 		}
 	}
 	for range 100 {
-		n, err := w.r.Read(w.buf[w.b:])
+		room := w.buf[w.b:]
+		if w.chunk > 0 && w.chunk < len(room) {
+			room = room[:w.chunk]
+			w.chunk *= 2
+		}
+		n, err := w.r.Read(room)
 		w.b += n
 		if err != nil {
 			w.err = err
