@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -129,7 +131,14 @@ func (o *replayFlags) decision(opt *replay.Options) error {
 	return nil
 }
 
+// replayMemory is what the collector keeps a replay's memory below, whatever the
+// archive's size; what is needed at a time is less than half of it.
+const replayMemory = 240 << 20
+
 func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcome, error) {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT says nothing
+		debug.SetMemoryLimit(replayMemory)
+	}
 	opt := replay.Options{Multiset: o.multiset, Keyword: o.keyword, Undelete: o.undelete, CrashAt: o.crashAt.Time}
 	if o.from == "" {
 		return outcome{}, usage("%s needs --from ARCHIVE", a.command)

@@ -16,10 +16,12 @@ import (
 	"mailsync/restore/archive"
 )
 
-// delivering is one batch: its bytes are fetched from the archive, then its
-// actions carried out.
+// delivering is one stretch of the verdicts: the bytes of what is to be
+// delivered are fetched from the archive, then the actions carried out.
 type delivering struct {
 	r       *Run
+	n       int   // verdicts
+	err     error // why it could not be fetched
 	items   []deliverItem
 	bytes   int64
 	folders map[string]bool
@@ -29,6 +31,7 @@ type delivering struct {
 	// envelopes of the actions, for what goes through a server
 	envelopes map[string]Envelope
 	buf       []byte
+	free      chan<- []byte // takes buf back
 	file      *os.File
 	size      int64
 }
@@ -50,20 +53,21 @@ func (b *delivering) add(n int, v verdict, into string) {
 	b.bytes += v.size
 }
 
+// close frees what holds the bytes; the results stay.
 func (b *delivering) close() {
+	if b.free != nil {
+		b.free <- b.buf[:0]
+		b.free, b.buf = nil, nil
+	}
 	if b.file != nil {
 		b.file.Close()
 		b.file = nil
 	}
 }
 
-func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.Cursor) error {
-	b.results = make(map[int]*restore.Action, len(b.items))
+func (b *delivering) deliver(ctx context.Context, d Deliverer) error {
 	if len(b.items) == 0 {
 		return nil
-	}
-	if err := b.fetch(ctx, cursor); err != nil {
-		return err
 	}
 	var actions []restore.Action
 	byKey := make(map[string][]int, len(b.items))
@@ -123,9 +127,13 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer, cursor *archive.C
 	return nil
 }
 
-// fetch reads the batch' messages in the order of the archive, so that a
-// compressed file is read once a batch.
+// fetch reads the stretch's messages in the order of the archive, so that a
+// compressed file is read once a stretch.
 func (b *delivering) fetch(ctx context.Context, cursor *archive.Cursor) error {
+	b.results = make(map[int]*restore.Action, len(b.items))
+	if need := min(b.bytes, b.r.o.Memory); int64(cap(b.buf)) < need {
+		b.buf = make([]byte, 0, need)
+	}
 	b.bodies, b.senders = make(map[string]body, len(b.items)), make(map[string]string, len(b.items))
 	order := make([]int, len(b.items))
 	for i := range order {

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync"
 	"time"
 
 	"mailsync/manifest"
 	"mailsync/restore"
 	"mailsync/restore/archive"
 )
-
-// A stretch of deliveries ends at so many messages: enough for the deliverer to
-// fill several batches, each of them one sync.
-const deliverBatch = 4096
 
 // wanted tells what is to become of a verdict, now that the window is known.
 // deliver says that the message is to be delivered; into is the folder.
@@ -288,40 +285,33 @@ func (a *accountant) end() error {
 	return a.emit(Event{Account: &acc})
 }
 
-// deliverAll goes over the verdicts in stretches: so far ahead that a batch is
-// full; then the batch is delivered, and the stretch told.
+// deliverAll goes over the verdicts in stretches: while one is delivered and
+// told, the bytes of the next are fetched from the archive.
 func (r *Run) deliverAll(ctx context.Context, d Deliverer, a *accountant) error {
-	ahead, stopAhead := iter.Pull2(r.verdicts.records(ctx))
-	defer stopAhead()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stretches := make(chan *delivering)
+	var fetching sync.WaitGroup
+	fetching.Go(func() {
+		defer close(stretches)
+		r.fetchAll(ctx, stretches)
+	})
+	defer func() {
+		cancel(errStopped)
+		for b := range stretches {
+			b.close()
+		}
+		fetching.Wait()
+	}()
 	tell, stopTell := iter.Pull2(r.verdicts.records(ctx))
 	defer stopTell()
-	cursor := r.o.Archive.Cursor()
-	defer cursor.Close()
-	for {
-		b := &delivering{r: r, folders: map[string]bool{}}
-		n, more := 0, true
-		for more && len(b.items) < deliverBatch && b.bytes < r.o.Memory/2 && n < 1<<20 {
-			rec, err, ok := ahead()
-			if err != nil {
-				return err
-			}
-			if more = ok; !ok {
-				break
-			}
-			x := newDec(rec)
-			v := x.verdict()
-			if x.bad {
-				return errRecord
-			}
-			if _, deliver, into, _ := r.wanted(&v); deliver {
-				b.add(n, v, into)
-			}
-			n++
+	for b := range stretches {
+		err := b.err
+		if err == nil {
+			err = b.deliver(ctx, d)
 		}
-		err := b.deliver(ctx, d, cursor)
 		b.close()
 		// What became durable before an error is told all the same.
-		for i := range n {
+		for i := range b.n {
 			rec, terr, ok := tell()
 			if terr != nil {
 				return errors.Join(err, terr)
@@ -340,8 +330,9 @@ func (r *Run) deliverAll(ctx context.Context, d Deliverer, a *accountant) error 
 		if err != nil {
 			return err
 		}
-		if !more {
-			return a.end()
-		}
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return a.end()
 }
