@@ -39,6 +39,11 @@ const (
 type outcome struct {
 	findings bool // damage, a difference, an open item
 	partial  bool // something could not be read, reached or applied
+
+	// own and status are for monitor alone, whose exit codes are those of a
+	// monitoring plugin.
+	own    bool
+	status int
 }
 
 // errOutput is the cause of a run whose standard output takes no more.
@@ -58,6 +63,8 @@ func exitCode(ctx context.Context, o outcome, err error) int {
 	switch {
 	case err != nil:
 		return errorCode(err)
+	case o.own:
+		return o.status
 	case o.partial:
 		return exitPartial
 	case o.findings:

@@ -160,6 +160,7 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(0, "manifest", "export", "./a")
 	l.run(0, "verify", "./a")
 	l.run(0, "report")
+	l.run(2, "monitor", "./nowhere-yet/a")
 	l.run(0, "drill", "stuck-failover", "--auto")
 	l.run(0, "diff", "./a", "./b")
 

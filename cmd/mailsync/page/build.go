@@ -32,7 +32,7 @@ type Report struct {
 
 	stores   []Store
 	stages   []stage
-	devices  []device
+	devices  []Device
 	survey   *survey
 	window   *window
 	hours    map[int64]*hour            // by hour since 1970
@@ -91,7 +91,7 @@ func (r *Report) Line(data []byte) error {
 		"finding":  into(r.finding), "difference": into(r.difference), "action": into(r.action),
 		"delivery": into(r.delivery), "account": into(r.account), "stage": into(func(v *stage) { r.stages = append(r.stages, *v) }),
 		"survey": into(func(v *survey) { r.survey = v }), "window": into(func(v *window) { r.window = v }),
-		"hour": into(r.hour), "device": into(func(v *device) { r.devices = append(r.devices, *v) }),
+		"hour": into(r.hour), "device": into(func(v *Device) { r.devices = append(r.devices, *v) }),
 		"summary": into(func(v *summary) { r.summary, r.ended = *v, true }),
 	}[h.Type]
 	if take == nil {
@@ -207,6 +207,9 @@ func (r *Report) hour(h *hour) {
 
 // Stores are the stores that the run looked at.
 func (r *Report) Stores() []Store { return r.stores }
+
+// Devices are the devices that were read from.
+func (r *Report) Devices() []Device { return r.devices }
 
 // Ended tells how the run ended: the exit code, and whether it ended at all.
 func (r *Report) Ended() (exit int, ended bool) { return r.summary.Exit, r.ended }

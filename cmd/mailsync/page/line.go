@@ -39,6 +39,16 @@ type Arrivals struct {
 	Messages int64     `json:"messages"`
 }
 
+// Device is how a device answered, as docs/json.md has it.
+type Device struct {
+	Device    string
+	Reads     int64
+	Median    float64 `json:"median_ms"`
+	P99       float64 `json:"p99_ms"`
+	BackedOff int64   `json:"backed_off"`
+	Slow      bool
+}
+
 // The lines of docs/json.md, as far as a page shows them.
 type (
 	finding struct {
@@ -83,14 +93,6 @@ type (
 	stage struct {
 		Store, Name, Known string
 		Seconds            float64
-	}
-	device struct {
-		Device    string
-		Reads     int64
-		Median    float64 `json:"median_ms"`
-		P99       float64 `json:"p99_ms"`
-		BackedOff int64   `json:"backed_off"`
-		Slow      bool
 	}
 	summary struct {
 		Command, Run, Error, Hint string

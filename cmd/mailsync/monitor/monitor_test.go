@@ -1,0 +1,103 @@
+package monitor
+
+import (
+	"bytes"
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+var now = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
+
+func store(change func(*Store)) Store {
+	s := Store{Name: "primary", Scanned: now.Add(-2 * time.Hour), Mailboxes: 3, Messages: 1000, Bytes: 5000}
+	if change != nil {
+		change(&s)
+	}
+	return s
+}
+
+var limits = Thresholds{ScanAge: Limits{26 * time.Hour, 50 * time.Hour}}
+
+func TestPlugin(t *testing.T) {
+	lag := 7 * time.Hour
+	for _, c := range []struct {
+		name   string
+		facts  Facts
+		t      Thresholds
+		status Status
+		line   string // begins the first line
+	}{
+		{"well", Facts{Stores: []Store{store(nil)}}, limits, OK, "MAILSYNC OK - 1,000 messages in 1 store, all recorded lately, no damage known | 'primary_scan_age'=7200s;93600;180000;0; 'primary_damaged'=0;;0:0;0; 'primary_messages'=1000;;;0;\n"},
+		{"old", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = now.Add(-26 * time.Hour) })}}, limits, Warning, "MAILSYNC WARNING - primary: last complete scan 26 h ago"},
+		{"very old", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = now.Add(-50 * time.Hour) })}}, limits, Critical, "MAILSYNC CRITICAL - primary: last complete scan 2 d 2 h ago"},
+		{"never", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = time.Time{} })}}, limits, Critical, "MAILSYNC CRITICAL - primary was never recorded: loss could not be told from change; next: mailsync scan primary | \n"},
+		{"damaged", Facts{Stores: []Store{store(func(s *Store) { s.Doubted = 3 })}}, limits, Critical, "MAILSYNC CRITICAL - primary: damage or loss in 3 mailboxes, found and not mended; next: mailsync verify primary |"},
+		{"worst first", Facts{Stores: []Store{store(func(s *Store) { s.Suspect = 1 }), store(func(s *Store) { s.Name, s.Damaged = "spare", 2 })}}, limits, Critical, "MAILSYNC CRITICAL - spare: 2 messages damaged as of "},
+		{"unreadable record", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("cut short") })}}, limits, Unknown, "MAILSYNC UNKNOWN - primary: its record cannot be read: cut short; next: mailsync manifest check primary | \n"},
+		{"unknown is no excuse", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("x") }), store(func(s *Store) { s.Doubted = 1 })}}, limits, Critical, "MAILSYNC CRITICAL"},
+		{"slow", Facts{Stores: []Store{store(nil)}, Devices: []Device{{Name: "sdb", Median: 0.25, P99: 2, Slow: true}}}, limits, Warning, "MAILSYNC WARNING - device sdb answers half of its reads in 0.2 s or more, its peers far faster; next: smartctl -a"},
+		{"lag", Facts{Stores: []Store{store(func(s *Store) { s.Lag = &lag })}}, Thresholds{Lag: Limits{Warn: 6 * time.Hour}}, Warning, "MAILSYNC WARNING - primary lags 7 h behind the newest replica; next: mailsync diff |"},
+		{"resumable", Facts{Stores: []Store{store(nil)}, Resumable: 2}, limits, Warning, "MAILSYNC WARNING - 2 runs ended early and can be resumed; next: mailsync runs |"},
+		{"no drill", Facts{Stores: []Store{store(nil)}}, Thresholds{DrillAge: Limits{Warn: time.Hour}}, Warning, "MAILSYNC WARNING - no drill is known of"},
+		{"a name with a bar", Facts{Stores: []Store{store(func(s *Store) { s.Name, s.Damaged = "./a|b'c", 1 })}}, limits, Critical, "MAILSYNC CRITICAL - ./a/b'c: 1 message damaged"},
+	} {
+		c.facts.Now = now
+		status, text := c.facts.Plugin(c.t)
+		if status != c.status {
+			t.Errorf("%s: %s, want %s", c.name, status, c.status)
+		}
+		if !strings.HasPrefix(text, c.line) {
+			t.Errorf("%s:\n got %swant %s", c.name, text, c.line)
+		}
+		if n := strings.Count(text, "|"); n != 1 {
+			t.Errorf("%s: %d bars in %q", c.name, n, text)
+		}
+	}
+}
+
+func everything() *Facts {
+	lag := 90 * time.Second
+	return &Facts{
+		Now: now, Version: `1.0"\`, Drill: now.Add(-time.Hour), Resumable: 1,
+		Stores:  []Store{store(nil), store(func(s *Store) { s.Name, s.Lag = "spare \"two\"\n\\", &lag }), store(func(s *Store) { s.Name, s.Err = "broken", errors.New("x") })},
+		Devices: []Device{{Name: "sda", Median: 0.004, P99: 0.03}, {Name: "sdb", Median: 0.25, P99: 2, Slow: true}},
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	text := string(everything().Metrics())
+	for _, want := range []string{
+		"mailsync_store_messages{store=\"primary\"} 1000\n", "mailsync_store_lag_seconds{store=\"spare \\\"two\\\"\\n\\\\\"} 90\n",
+		"mailsync_store_record_readable{store=\"broken\"} 0\n", "mailsync_device_slow{device=\"sdb\"} 1\n", "mailsync_drill_last_success_timestamp_seconds 1795334400\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, `mailsync_store_messages{store="broken"}`) {
+		t.Error("numbers of a record that cannot be read")
+	}
+}
+
+// promtool is what Prometheus itself says of metrics and rules.
+func promtool(t *testing.T, in []byte, args ...string) {
+	t.Helper()
+	bin, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("promtool is not installed (Debian: prometheus)")
+	}
+	cmd := exec.Command(bin, args...)
+	cmd.Stdin = bytes.NewReader(in)
+	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 && args[1] == "metrics" {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func TestMetricsLint(t *testing.T) { promtool(t, everything().Metrics(), "check", "metrics") }
+
+func TestRules(t *testing.T) {
+	promtool(t, nil, "check", "rules", "../../../docs/examples/mailsync.rules.yml")
+}
