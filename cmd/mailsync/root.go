@@ -83,6 +83,8 @@ on another host is host:/path.`,
 		c.cmd.GroupID = c.group
 		root.AddCommand(c.cmd)
 	}
+	root.AddCommand(a.manCommand())
+	a.complete(root)
 	return root
 }
 

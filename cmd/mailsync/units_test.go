@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The units are ones that systemd takes, and the commands in them are ones that
+// this program takes.
+func TestUnits(t *testing.T) {
+	files, err := filepath.Glob("../../docs/systemd/*.*")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	dir := t.TempDir()
+	args := []string{"verify", "--man=no"}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=/usr/bin/mailsync ")
+			if !ok {
+				continue
+			}
+			words := strings.Fields(strings.ReplaceAll(command, "$STORES", "primary"))
+			a := newApp(nil, std{getenv: func(string) string { return "" }}, nil)
+			c, rest, err := a.root().Find(words)
+			if err == nil {
+				err = c.ParseFlags(rest)
+			}
+			if err != nil {
+				t.Errorf("%s: %q: %v", f, command, err)
+			}
+		}
+		name := filepath.Join(dir, filepath.Base(f))
+		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(data), "/usr/bin/mailsync", "/bin/true")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, name)
+	}
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed (Debian: systemd)")
+	}
+	if out, err := exec.Command(analyze, args...).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze: %v\n%s", err, out)
+	}
+}
