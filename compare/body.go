@@ -87,6 +87,7 @@ type sideState struct {
 	doubts   map[string]int64 // reasons, with the number of messages
 	tripped  string
 	blind    map[string]string // folders that could not be looked into
+	gaps     []Gap
 }
 
 func (s *sideState) doubt(reason string, n int64) {

@@ -74,7 +74,7 @@ func (b *body) judge(ctx context.Context, g *Group) error {
 	c := Case{Infos: b.c.infos, Can: b.c.can, Lacks: func(side int, folder string) bool {
 		k, ok := b.folder[folder]
 		return ok && b.part&(1<<side) != 0 && b.folders[k].info[side] == nil
-	}}
+	}, Dark: func(side int, folder string) bool { return b.sides[side].dark(folder, KeywordTable) }}
 	for {
 		needs := Judge(g, &c)
 		if len(needs) == 0 {

@@ -21,6 +21,9 @@ type Case struct {
 	Evidence map[Need]Evidence
 	// Lacks tells whether a side lacks a folder as a whole; nil: none does.
 	Lacks func(side int, folder string) bool
+	// Dark tells whether the keyword names of a side's folder could not be
+	// read; nil: all could. Its keywords are not compared.
+	Dark func(side int, folder string) bool
 }
 
 // Judge decides which copies of a group are good and what differs, and writes

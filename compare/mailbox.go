@@ -212,6 +212,7 @@ func (b *body) fill(ctx context.Context, j *job, views, bases []View, row *Row) 
 				b.sides[i].doubt(b.sides[i].hides(), 0)
 			}
 		}
+		b.takeGaps(i, views[i])
 		for k := range m.Folders {
 			b.folders[b.folderIndex(m.Folders[k].Name)].info[i] = &m.Folders[k]
 		}
@@ -300,9 +301,14 @@ func (b *body) mailboxMissing(row *Row) {
 func (b *body) subscriptions(row *Row) {
 	var first *manifest.Mailbox
 	differs := false
+	copies := b.boxes()
 	for i := range b.sides {
 		m := b.sides[i].Mailbox
 		if m == nil {
+			continue
+		}
+		if g := b.sides[i].gap(inbox, SubscriptionList); g != nil {
+			copies[i] = Copy{Unknown: g.String()}
 			continue
 		}
 		if first == nil {
@@ -314,7 +320,7 @@ func (b *body) subscriptions(row *Row) {
 	if !differs {
 		return
 	}
-	d := Difference{Kind: Subscriptions, Copies: b.boxes(), Reason: "the lists of subscribed folders differ"}
+	d := Difference{Kind: Subscriptions, Copies: copies, Reason: "the lists of subscribed folders differ"}
 	b.add(row, d)
 }
 
@@ -366,21 +372,7 @@ func (b *body) folderLines(k int, row *Row) {
 		}
 		b.add(row, d)
 	}
-	var value uint32
-	for _, i := range have {
-		switch v := f.info[i].UIDValidity; {
-		case v == 0 || v == value:
-		case value == 0:
-			value = v
-		default:
-			var parts []string
-			for _, n := range have {
-				parts = append(parts, fmt.Sprintf("%d in %s", f.info[n].UIDValidity, b.c.infos[n].Name))
-			}
-			b.add(row, Difference{Folder: b.names[k], Kind: UIDValidity, Copies: slices.Clone(copies), Reason: strings.Join(parts, ", ")})
-			return
-		}
-	}
+	b.uidValidity(k, have, copies, row)
 }
 
 const inbox = "INBOX"

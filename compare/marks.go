@@ -108,16 +108,20 @@ func (j *trial) marks() []Difference {
 	}
 	var out []Difference
 	entry := func(i int) *manifest.Entry { return j.g.Copies[i].Entry }
-	differ := func(same func(a, b *manifest.Entry) bool) bool {
-		for _, i := range have[1:] {
+	differ := func(have []int, same func(a, b *manifest.Entry) bool) bool {
+		for _, i := range have[min(1, len(have)):] {
 			if !same(entry(have[0]), entry(i)) {
 				return true
 			}
 		}
 		return false
 	}
+	named := have // where the names of the keywords could be read
+	if j.c.Dark != nil {
+		named = slices.DeleteFunc(slices.Clone(have), func(i int) bool { return j.c.Dark(i, entry(i).Folder) })
+	}
 	sameFolder := func(a, b *manifest.Entry) bool { return a.Folder == b.Folder }
-	if differ(sameFolder) && !j.wholeMove(have) {
+	if differ(have, sameFolder) && !j.wholeMove(have) {
 		d := j.line(Moved)
 		var folders []string
 		for _, i := range have {
@@ -129,17 +133,18 @@ func (j *trial) marks() []Difference {
 	}
 	for _, m := range []struct {
 		kind Kind
+		have []int
 		same func(a, b *manifest.Entry) bool
 	}{
-		{Flags, func(a, b *manifest.Entry) bool { return a.Flags == b.Flags }},
-		{Keywords, func(a, b *manifest.Entry) bool { return slices.Equal(a.Keywords, b.Keywords) }},
-		{Date, func(a, b *manifest.Entry) bool { return second(a.MTime) == second(b.MTime) }},
+		{Flags, have, func(a, b *manifest.Entry) bool { return a.Flags == b.Flags }},
+		{Keywords, named, func(a, b *manifest.Entry) bool { return slices.Equal(a.Keywords, b.Keywords) }},
+		{Date, have, func(a, b *manifest.Entry) bool { return second(a.MTime) == second(b.MTime) }},
 	} {
-		if !differ(m.same) {
+		if !differ(m.have, m.same) {
 			continue
 		}
 		d := j.line(m.kind)
-		d.Good, d.Reason = j.changed(have, m.same)
+		d.Good, d.Reason = j.changed(m.have, m.same)
 		if m.kind == Keywords && slices.ContainsFunc(have, func(i int) bool { return nameless(entry(i).Keywords) }) {
 			d.Reason += "; a keyword letter has no name in its folder's table"
 		}

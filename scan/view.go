@@ -91,6 +91,7 @@ type View struct {
 	seenBody  hashes    // their content
 	open      int       // folders whose directories are open
 	blind     map[string]string
+	gaps      []compare.Gap
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -280,6 +281,28 @@ func (v *View) blinded(folder, why string) {
 	v.blind[folder] = why
 }
 
+// Gaps implements compare.Patchy.
+func (v *View) Gaps() []compare.Gap { return v.gaps }
+
+// gap notes a finding about one of the server's files that a comparison needs.
+func (v *View) gap(f *manifest.Finding) {
+	g := compare.Gap{Folder: f.Folder, Lost: f.Kind.Class() == manifest.Disorder, Reason: f.Detail}
+	switch f.File {
+	case "dovecot-uidlist", "courierimapuiddb":
+		g.What = compare.UIDList
+	case "dovecot-keywords":
+		g.What = compare.KeywordTable
+	case "subscriptions", "courierimapsubscribed":
+		g.What = compare.SubscriptionList
+	default:
+		return
+	}
+	switch f.Kind {
+	case manifest.UIDListBroken, manifest.KeywordsBroken, manifest.Unreadable, manifest.NotRegular:
+		v.gaps = append(v.gaps, g)
+	}
+}
+
 // Close implements compare.View.
 func (v *View) Close() error {
 	for _, fl := range v.folders {
@@ -330,6 +353,7 @@ func (v *View) otherAlg(old *manifest.Entry) manifest.Alg {
 
 // finding reports what is wrong, and counts it.
 func (v *View) finding(f manifest.Finding) {
+	v.gap(&f)
 	switch f.Kind.Class() {
 	case manifest.Damage:
 		if f.Certainty == manifest.Proof {

@@ -114,6 +114,7 @@ type Box struct {
 	Err       error         // of Entries
 	AbsentErr error         // of Absences
 	Blind     map[string]string
+	Gaps      []compare.Gap // what a look could not learn beside the messages
 }
 
 // Store is a fake replica.
@@ -289,6 +290,9 @@ func (v *view) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] 
 		}
 	}
 }
+
+// Gaps implements compare.Patchy.
+func (v *view) Gaps() []compare.Gap { return v.b.Gaps }
 
 // Blind implements compare.Partly.
 func (v *view) Blind() map[string]string { return v.b.Blind }

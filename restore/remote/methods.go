@@ -170,10 +170,19 @@ type viewBegin struct {
 type viewEnd struct {
 	Blind       [][2]string `cbor:"1,keyasint,omitempty"` // folders that could not be listed, each with the reason
 	Unexplained int64       `cbor:"2,keyasint,omitempty"`
+	Gaps        []gap       `cbor:"3,keyasint,omitempty"`
+}
+
+// gap is a compare.Gap.
+type gap struct {
+	Folder string         `cbor:"1,keyasint,omitempty"`
+	What   compare.Aspect `cbor:"2,keyasint"`
+	Lost   bool           `cbor:"3,keyasint,omitempty"`
+	Reason string         `cbor:"4,keyasint,omitempty"`
 }
 
 // maxBlind is how many blind folders a view tells of; the rest stand for the
-// whole mailbox.
+// whole mailbox. It is how many gaps it tells of, too.
 const maxBlind = 1000
 
 type lookupRequest struct {

@@ -38,7 +38,7 @@ func (st *servedStore) view(r *reply, body []byte) error {
 	if err := writeManifest(r, v, func(w *manifest.Writer) error { return entries(r, v, w) }); err != nil {
 		return err
 	}
-	e := viewEnd{Blind: blind(v)}
+	e := viewEnd{Blind: blind(v), Gaps: gaps(v)}
 	if losing != nil {
 		e.Unexplained = losing.Unexplained()
 	}
@@ -61,6 +61,19 @@ func blind(v compare.View) (out [][2]string) {
 		}
 		why := list[folder]
 		out = append(out, [2]string{folder, why[:min(len(why), 100)]})
+	}
+	return out
+}
+
+// gaps tells what a look could not learn.
+func gaps(v compare.View) (out []gap) {
+	p, ok := v.(compare.Patchy)
+	if !ok {
+		return nil
+	}
+	list := p.Gaps()
+	for _, g := range list[:min(len(list), maxBlind)] {
+		out = append(out, gap{Folder: g.Folder, What: g.What, Lost: g.Lost, Reason: g.Reason[:min(len(g.Reason), 100)]})
 	}
 	return out
 }

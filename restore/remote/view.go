@@ -129,6 +129,15 @@ func (v *view) Blind() map[string]string {
 	return out
 }
 
+// Gaps implements compare.Patchy.
+func (v *view) Gaps() []compare.Gap {
+	out := make([]compare.Gap, len(v.end.Gaps))
+	for i, g := range v.end.Gaps {
+		out[i] = compare.Gap{Folder: g.Folder, What: g.What, Lost: g.Lost, Reason: g.Reason}
+	}
+	return out
+}
+
 // Entries implements compare.View.
 func (v *view) Entries(ctx context.Context) iter.Seq2[manifest.Entry, error] {
 	return func(yield func(manifest.Entry, error) bool) {
@@ -163,8 +172,8 @@ func (v *view) middle() error {
 	if err := Decode(v.d.item, &v.end); err != nil {
 		return err
 	}
-	if len(v.end.Blind) > maxBlind+1 {
-		return fmt.Errorf("%w: %d blind folders", ErrProtocol, len(v.end.Blind))
+	if len(v.end.Blind) > maxBlind+1 || len(v.end.Gaps) > maxBlind {
+		return fmt.Errorf("%w: %d blind folders, %d gaps", ErrProtocol, len(v.end.Blind), len(v.end.Gaps))
 	}
 	v.d = &dataReader{a: v.a}
 	tail, err := manifest.NewReader(v.d)
