@@ -81,11 +81,15 @@ func readSmall(r io.Reader, a *Action, buf []byte) ([]byte, error) {
 	case n != want:
 		return nil, errSource(a, "is shorter than planned")
 	}
-	buf = buf[:n]
-	if algOf(a.Post.Digest).Sum(buf) != a.Post.Digest {
+	return checkSmall(buf[:n], a)
+}
+
+// checkSmall checks a message that was read whole against the plan.
+func checkSmall(p []byte, a *Action) ([]byte, error) {
+	if algOf(a.Post.Digest).Sum(p) != a.Post.Digest {
 		return nil, errSource(a, "is not what was planned: its digest differs")
 	}
-	return buf, nil
+	return p, nil
 }
 
 // copyLarge copies a message in pieces and checks it against the plan.

@@ -75,7 +75,7 @@ func (r *Run) rewrite(ctx context.Context, b *batch, src Source) error {
 			t.shown = true
 			continue
 		}
-		t.ready, t.data, t.readErr = nil, nil, nil
+		t.ahead, t.data, t.readErr = false, nil, nil
 		t.victim, t.sub, t.aside, t.inode = found{}, found{}, "", 0
 		keep := t.f // so that its folder is not closed and listed again
 		t.f = nil

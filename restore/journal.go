@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"slices"
 	"time"
 
 	"mailsync/manifest"
@@ -206,14 +207,19 @@ func decodeEntry(p []byte) (*entry, error) {
 	return t, d.err
 }
 
-// readJournal yields the records of a run's journal, checked.
-func readJournal(path string, tail *durable.Tail) iter.Seq2[*entry, error] {
+// readJournal yields the records of a run's journal, checked: those of the
+// given kinds, or all. The others are not decoded; most of a long journal is
+// intents, and few ask for them.
+func readJournal(path string, tail *durable.Tail, kinds ...recordKind) iter.Seq2[*entry, error] {
 	return func(yield func(*entry, error) bool) {
 		first := true
 		for rec, err := range durable.Recover(path, journalOptions(), tail) {
 			if err != nil {
 				yield(nil, journalError(path, err))
 				return
+			}
+			if !first && len(kinds) > 0 && len(rec.Data) > 0 && !slices.Contains(kinds, recordKind(rec.Data[0])) {
+				continue
 			}
 			t, err := decodeEntry(rec.Data)
 			if err == nil && first != (t.kind == recBegin) {

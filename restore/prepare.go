@@ -98,7 +98,7 @@ func (s *stager) write(t *item, f *folder) error {
 			return temp.Write(p)
 		}
 	}
-	if t.ready != nil {
+	if t.ahead {
 		err = put(t.data)
 	} else {
 		var src error

@@ -34,7 +34,7 @@ type RunOptions struct {
 	BatchMessages int           // default 512
 	BatchBytes    int64         // default 64 MiB
 	LockWait      time.Duration // for a server that holds a folder's lock; default 30 s
-	Readers       int           // of the sources, at a time; default 2
+	Readers       int           // of the sources, at a time; default 4
 	FS            durable.FS    // of the state directory; nil = the real one
 }
 
@@ -58,7 +58,7 @@ func (o *RunOptions) complete() error {
 		o.BatchBytes = 64 << 20
 	}
 	if o.Readers <= 0 {
-		o.Readers = 2
+		o.Readers = 4
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ func readRun(state, id string) (RunInfo, error) {
 	}
 	var tail durable.Tail
 	seen := false
-	for t, err := range readJournal(path, &tail) {
+	for t, err := range readJournal(path, &tail, recDone, recEnd) {
 		if err != nil {
 			if !seen && tail.Records == 0 && tail.Torn >= 0 && errors.Is(err, ErrRun) && isEmptyJournal(path) {
 				return x, errNotBegun
@@ -170,7 +170,7 @@ func begunBy(state, plan string) map[string]bool {
 		if x.Plan != plan {
 			continue
 		}
-		for t, err := range readJournal(journalPath(state, x.ID), nil) {
+		for t, err := range readJournal(journalPath(state, x.ID), nil, recIntent) {
 			if err != nil {
 				break
 			}
@@ -195,7 +195,7 @@ func Interrupted(state, path string) ([]string, error) {
 		if x.Path != path || x.Error != "" && x.How != HowFailed || x.UndoneBy != "" {
 			continue
 		}
-		for t, err := range readJournal(journalPath(state, x.ID), nil) {
+		for t, err := range readJournal(journalPath(state, x.ID), nil, recWhole, recFinished) {
 			if err != nil {
 				return nil, err
 			}

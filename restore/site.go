@@ -2,6 +2,7 @@ package restore
 
 import (
 	"mailsync/restore/place"
+	"mailsync/scan/budget"
 	"mailsync/scan/maildir"
 )
 
@@ -21,5 +22,8 @@ type Site struct {
 	Layout bool
 	// Folders is how folders lie in mailboxes that Place does not know yet.
 	Folders maildir.FolderNames
-	Calls   *place.Calls // system calls on the store; nil = the real ones
+	// Disk is the budget of the physical device below a path, within which
+	// messages are read; nil = unbounded.
+	Disk  func(path string, dev uint64) *budget.Device
+	Calls *place.Calls // system calls on the store; nil = the real ones
 }

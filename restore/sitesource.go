@@ -12,6 +12,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
+	"mailsync/scan/budget"
 	"mailsync/scan/maildir"
 )
 
@@ -26,6 +27,7 @@ type sourceKey struct {
 
 type sourceDir struct {
 	d    *beneath.Dir
+	disk *budget.Device // nil: reading is not bounded
 	refs int
 	key  sourceKey
 	at   *list.Element
@@ -71,6 +73,14 @@ func (s *siteSource) dir(key sourceKey) (*sourceDir, error) {
 		return nil, err
 	}
 	x := &sourceDir{d: d, refs: 1, key: key}
+	if s.site.Disk != nil {
+		st, err := d.Self()
+		if err != nil {
+			_ = d.Close()
+			return nil, err
+		}
+		x.disk = s.site.Disk(d.Path(), st.Dev)
+	}
 	x.at = s.lru.PushFront(x)
 	s.m[key] = x
 	for e := s.lru.Back(); e != nil && s.lru.Len() > sourceDirs; {
@@ -92,16 +102,16 @@ func (s *siteSource) release(x *sourceDir) {
 }
 
 // Open implements Source.
-func (s *siteSource) Open(_ context.Context, a *Action) (io.ReadCloser, error) {
+func (s *siteSource) Open(ctx context.Context, a *Action) (io.ReadCloser, error) {
 	name := string(a.FromName)
-	f, err := s.file(sourceKey{a.Ref.Mailbox, a.FromDir, a.FromSub}, name)
+	f, err := s.file(ctx, sourceKey{a.Ref.Mailbox, a.FromDir, a.FromSub}, name)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return closer(f, err)
 	}
 	// Flags rename files, and a server moves them from new to cur.
 	unique := maildir.ParseName(name).Unique
 	for _, sub := range []manifest.Sub{manifest.Cur, manifest.New} {
-		f, err = s.renamed(sourceKey{a.Ref.Mailbox, a.FromDir, sub}, unique)
+		f, err = s.renamed(ctx, sourceKey{a.Ref.Mailbox, a.FromDir, sub}, unique)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return closer(f, err)
 		}
@@ -110,14 +120,14 @@ func (s *siteSource) Open(_ context.Context, a *Action) (io.ReadCloser, error) {
 }
 
 // closer avoids an interface around a nil pointer.
-func closer(f *beneath.File, err error) (io.ReadCloser, error) {
+func closer(f *sourceFile, err error) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-func (s *siteSource) file(key sourceKey, name string) (*beneath.File, error) {
+func (s *siteSource) file(ctx context.Context, key sourceKey, name string) (*sourceFile, error) {
 	if key.sub == 0 {
 		return nil, fs.ErrNotExist
 	}
@@ -126,10 +136,10 @@ func (s *siteSource) file(key sourceKey, name string) (*beneath.File, error) {
 		return nil, err
 	}
 	defer s.release(x)
-	return x.d.OpenFile(name)
+	return x.open(ctx, name)
 }
 
-func (s *siteSource) renamed(key sourceKey, unique string) (*beneath.File, error) {
+func (s *siteSource) renamed(ctx context.Context, key sourceKey, unique string) (*sourceFile, error) {
 	x, err := s.dir(key)
 	if err != nil {
 		return nil, err
@@ -145,7 +155,7 @@ func (s *siteSource) renamed(key sourceKey, unique string) (*beneath.File, error
 			return nil, err
 		}
 		if maildir.ParseName(string(e.Name)).Unique == unique {
-			return x.d.OpenFile(string(e.Name))
+			return x.open(ctx, string(e.Name))
 		}
 	}
 	return nil, fs.ErrNotExist
@@ -160,4 +170,55 @@ func (s *siteSource) SmallFile(_ context.Context, a *Action, name string) ([]byt
 	defer s.release(x)
 	p, _, err := place.ReadSmall(x.d, name, place.MaxSmall)
 	return p, err
+}
+
+// sourceFile is a message of a local store, read within the budget of its disk.
+type sourceFile struct {
+	*beneath.File
+	ctx  context.Context
+	disk *budget.Device
+}
+
+func (x *sourceDir) open(ctx context.Context, name string) (*sourceFile, error) {
+	if x.disk != nil {
+		if err := x.disk.File(ctx); err != nil {
+			return nil, err
+		}
+	}
+	f, err := x.d.OpenFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceFile{f, ctx, x.disk}, nil
+}
+
+// Read implements io.Reader.
+func (f *sourceFile) Read(p []byte) (int, error) {
+	if f.disk == nil {
+		return f.File.Read(p)
+	}
+	if err := f.disk.Bytes(f.ctx, min(int64(len(p)), f.Opened().Size)); err != nil {
+		return 0, err
+	}
+	if err := f.disk.Acquire(f.ctx); err != nil {
+		return 0, err
+	}
+	defer f.disk.Release()
+	return f.disk.Timed(f.ctx, func() (int, error) { return f.File.Read(p) })
+}
+
+// Cached reads what is in the page cache; it counts, too.
+func (f *sourceFile) Cached(p []byte, off int64) (n int, ok, known bool) {
+	n, ok, known = f.File.Cached(p, off)
+	if n > 0 && f.disk != nil && f.disk.Bytes(f.ctx, int64(n)) != nil {
+		return 0, false, false // cancelled: the next read says so
+	}
+	return n, ok, known
+}
+
+// WillNeed begins to fetch the file where its disk is read by several at once.
+func (f *sourceFile) WillNeed(n int64) {
+	if f.disk == nil || f.disk.Readers() >= ahead {
+		f.File.WillNeed(n)
+	}
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/semaphore"
-
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
@@ -18,11 +16,8 @@ import (
 type item struct {
 	a Action
 
-	// reading ahead
-	ready   chan struct{} // closed when data or readErr is there; nil: nothing is read ahead
+	ahead   bool // read ahead: data or readErr is there
 	data    []byte
-	buf     *[]byte
-	cost    int64
 	readErr error
 
 	f   *folder // held until the batch has ended
@@ -72,12 +67,6 @@ type stager struct {
 	rest int64           // actions that were not begun
 	err  error           // of the plan's stream
 }
-
-// readAhead bounds the bytes of small messages that are read before they are
-// written.
-const readAhead = 32 << 20
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 32<<10); return &b }}
 
 // run drives actions through reading, writing and committing. Three things go
 // on at a time: sources are read ahead, one batch is written, and the one
@@ -139,78 +128,42 @@ var errStopped = errors.New("not asked for any more")
 
 // stage reads ahead and writes batches until the actions end.
 func (s *stager) stage(actions iter.Seq2[Action, error]) {
-	ordered := make(chan *item, 256)
-	work := make(chan *item, 256)
-	sem := semaphore.NewWeighted(readAhead)
+	ordered := make(chan *load, loadsMax)
+	work := make(chan *load, loadsMax)
 	var readers sync.WaitGroup
 	for range s.r.o.Readers {
 		readers.Go(func() {
-			for t := range work {
-				s.read(t)
-				close(t.ready)
+			f := fetcher{ctx: s.ctx, src: s.src}
+			for l := range work {
+				f.fetch(l)
 			}
 		})
 	}
 	go func() {
 		defer close(ordered)
 		defer close(work)
-		for a, err := range actions {
-			if err != nil {
-				s.err = err
-				return
+		for l := range s.loads(actions) {
+			if l.ready != nil {
+				work <- l
 			}
-			if a.State == "" {
-				a.State = Planned
-			}
-			t := &item{a: a}
-			if a.State == Planned && (a.Op == Add || a.Op == Replace) && a.From != fromQuarantine &&
-				a.Post.Size >= 0 && a.Post.Size <= smallMessage && !s.stopped() {
-				t.cost = a.Post.Size + 512
-				if sem.Acquire(s.ctx, t.cost) == nil {
-					t.ready = make(chan struct{})
-					work <- t
-				} else {
-					t.cost = 0
-				}
-			}
-			ordered <- t
+			ordered <- l
 		}
 	}()
-	for t := range ordered {
-		if t.ready != nil {
-			<-t.ready
+	for l := range ordered {
+		if l.ready != nil {
+			<-l.ready
 		}
-		s.take(t)
-		if t.buf != nil {
-			*t.buf = t.data[:0]
-			buffers.Put(t.buf)
-			t.buf, t.data = nil, nil
+		for _, t := range l.items {
+			s.take(t)
+			t.data = nil
 		}
-		if t.cost > 0 {
-			sem.Release(t.cost)
-			t.cost = 0
-		}
+		l.free()
 	}
 	readers.Wait()
 	s.seal()
 }
 
 func (s *stager) stopped() bool { return s.ctx.Err() != nil || s.r.failed() != nil }
-
-// read fetches a small message ahead of its writing.
-func (s *stager) read(t *item) {
-	rc, err := s.src.Open(s.ctx, &t.a)
-	if err != nil {
-		t.readErr = err
-		return
-	}
-	defer rc.Close()
-	t.buf = buffers.Get().(*[]byte)
-	t.data, t.readErr = readSmall(rc, &t.a, (*t.buf)[:0])
-	if t.data == nil {
-		t.data = *t.buf
-	}
-}
 
 // take prepares one item and puts it into the batch.
 func (s *stager) take(t *item) {

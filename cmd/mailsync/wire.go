@@ -38,6 +38,7 @@ type side struct {
 	farBase  compare.Source         // what is recorded of it, here or there; nil when nothing is
 	listing  *compare.Listing       // of the source, where sums of its parts are wanted
 	down     error                  // why nobody answers for it
+	set      *budget.Set            // of the disks that are read
 }
 
 func (s *side) close() {
@@ -221,7 +222,7 @@ func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*s
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
 		return nil, err
 	}
-	sd := &side{store: s, base: rec}
+	sd := &side{store: s, base: rec, set: set}
 	doubt, err := a.doubts(s)
 	if err != nil {
 		return nil, err
@@ -472,6 +473,7 @@ func (s *side) site() *restore.Site {
 	}
 	return &restore.Site{
 		Store: s.store.Name, Path: s.store.Path, Symlinks: s.store.Symlinks,
+		Disk:    s.set.For,
 		Layout:  s.store.Layout != "" || len(s.store.UsersAsGiven) > 0,
 		Folders: maildir.FolderNames{Layout: folders(s.store), UTF8: s.store.UTF8},
 		Place:   func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },
