@@ -30,7 +30,8 @@ var mayImport = map[string][]string{
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/remote":               {"compare", "manifest", "restore"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/remote", "restore/replay", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
+	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/remote", "restore/replay", "restore/userdb", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
+	"restore/userdb":               {"restore/replay"},
 	"restore/lmtp":                 {"manifest", "restore", "restore/replay"},
 	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},
 	"cmd/mailsync/config":          {"manifest"},
@@ -45,6 +46,8 @@ var onlyIn = map[string]string{
 	"github.com/hashicorp/yamux":                 "restore/remote",
 	"github.com/fxamacker/cbor/v2":               "restore/remote",
 	"github.com/emersion/go-smtp":                "restore/lmtp",
+	"github.com/jackc/pgx/v5":                    "restore/userdb",
+	"github.com/go-sql-driver/mysql":             "restore/userdb",
 	"github.com/emersion/go-maildir":             "", // an oracle in tests only
 	"github.com/rogpeppe/go-internal":            "", // tests only
 	"pgregory.net/rapid":                         "", // tests only

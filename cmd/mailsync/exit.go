@@ -14,6 +14,7 @@ import (
 	"mailsync/restore/lmtp"
 	"mailsync/restore/remote"
 	"mailsync/restore/replay"
+	"mailsync/restore/userdb"
 	"mailsync/scan"
 )
 
@@ -123,6 +124,7 @@ var codes = []struct {
 	{scan.ErrHalfGone, exitPartial},
 	{replay.ErrLedger, exitData},
 	{replay.ErrResolver, exitUnavailable},
+	{userdb.ErrOptions, exitConfig},
 	{lmtp.ErrUnreachable, exitUnavailable},
 	{lmtp.ErrTarget, exitUsage},
 	{replay.ErrNoEnvelopes, exitData},

@@ -17,6 +17,7 @@ import (
 	"mailsync/restore/archive"
 	"mailsync/restore/lmtp"
 	"mailsync/restore/replay"
+	"mailsync/restore/userdb"
 )
 
 // replayFlags are the flags of replay and audit.
@@ -510,11 +511,36 @@ func (a *app) resolver(ctx context.Context, target *side) (replay.Resolver, erro
 			}
 		}
 	}
+	if m.Userdbs, err = a.userdbs(ctx); err != nil {
+		return nil, err
+	}
 	res, err := replay.NewResolver(m)
 	if err != nil {
 		return nil, a.replayProblem(err)
 	}
 	return res, nil
+}
+
+// userdbs opens the databases of [recipients]. They are closed when the
+// command ends.
+func (a *app) userdbs(ctx context.Context) ([]replay.Userdb, error) {
+	r := a.cfg.Recipients
+	var out []replay.Userdb
+	if q := r.SQL; q != nil {
+		db, err := userdb.Open(ctx, userdb.Options{
+			Driver: userdb.Driver(q.Driver), DSN: q.DSN, Base: q.Base,
+			Queries: userdb.Queries{Aliases: q.Aliases, AliasDomains: q.AliasDomains, Mailboxes: q.Mailboxes},
+		})
+		if err != nil {
+			return nil, &ui.Problem{What: "recipients.sql", Why: err, Hint: "is dsn right, and may this user connect? docs/configuration.md shows both forms"}
+		}
+		context.AfterFunc(ctx, func() { _ = db.Close() }) // nothing was written
+		out = append(out, db)
+	}
+	if len(r.Doveadm) > 0 {
+		out = append(out, &userdb.Doveadm{Command: r.Doveadm, Maildir: r.HomeMaildir})
+	}
+	return out, nil
 }
 
 // mailboxAt names the mailbox whose Maildir is at an absolute path. The paths

@@ -120,6 +120,7 @@ func (x *expansion) final(local, user, domain, full string) {
 	}
 	for _, l := range []string{local, user} {
 		for _, name := range r.forms(l, domain) {
+			r.wantBox(name)
 			if path, ok := r.passwd[name]; ok {
 				if box, ok := r.name(name); ok {
 					x.boxes = append(x.boxes, box)
@@ -214,6 +215,9 @@ func (r *mapResolver) lookup(tables []table, user, ext, domain string, bare bool
 		add("@"+domain, false)
 	}
 	for _, k := range keys {
+		if bare {
+			r.wantAlias(k.s)
+		}
 		for _, t := range tables {
 			if to, ok := t[k.s]; ok {
 				return to, k.carry, true

@@ -30,6 +30,7 @@ type Maps struct {
 	VirtualMailboxBase string   // directory their results are relative to
 	PasswdFiles        []string // files: Dovecot passwd-file
 	Command            []string // asked in bulk: addresses on stdin, "address<TAB>mailbox" lines on stdout
+	Userdbs            []Userdb // databases, asked in bulk behind the maps
 	Unpropagated       bool     // extensions are not carried over to what an alias leads to
 
 	// Mailboxes are the names of the target store's mailboxes. An address whose
@@ -58,6 +59,7 @@ type mapResolver struct {
 	local                   map[string]bool   // domains
 	homes                   map[string]bool   // domains that hold mailboxes
 	newest                  time.Time
+	asked                   *asked // of the databases; nil: none are there, or nothing was asked yet
 }
 
 // NewResolver reads the maps. Errors wrap ErrResolver.
@@ -140,6 +142,9 @@ func MapsChanged(r Resolver) time.Time {
 // Resolve implements Resolver.
 func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, error) {
 	r.learnDomain(addrs)
+	if err := r.askDatabases(ctx, addrs); err != nil {
+		return nil, err
+	}
 	out := make([]Answer, len(addrs))
 	asked := map[string][]int{} // address -> who needs the command's answer
 	for i, a := range addrs {

@@ -87,6 +87,19 @@ type Recipients struct {
 	PasswdFiles Words  `toml:"passwd_files"`
 	Domains     Words  `toml:"domains"`
 	Command     Words  `toml:"resolve_command"`
+	Doveadm     Words  `toml:"doveadm"`         // starts doveadm, to ask Dovecot for its users
+	HomeMaildir string `toml:"doveadm_maildir"` // below the home directory that it names
+	SQL         *SQL   `toml:"sql"`
+}
+
+// SQL is [recipients.sql]: a database of aliases and mailboxes.
+type SQL struct {
+	Driver       string `toml:"driver"`
+	DSN          string `toml:"dsn"`
+	Aliases      string `toml:"aliases"`
+	AliasDomains string `toml:"alias_domains"`
+	Mailboxes    string `toml:"mailboxes"`
+	Base         string `toml:"maildir_base"`
 }
 
 // Signing names the keys, in minisign's format, that plans and records are

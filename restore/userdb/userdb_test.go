@@ -1,0 +1,84 @@
+package userdb
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailsync/restore/replay"
+)
+
+// Keys are never part of a query's text.
+func TestFill(t *testing.T) {
+	evil := []string{"a'; DROP TABLE alias; --@x", "b@x"}
+	for _, c := range []struct {
+		driver     Driver
+		text, want string
+		args       []any
+	}{
+		{PostgreSQL, "SELECT a, b FROM t WHERE a IN ({keys}) OR c IN ({keys})", "SELECT a, b FROM t WHERE a IN ($1, $2) OR c IN ($3, $4)", []any{evil[0], evil[1], evil[0], evil[1]}},
+		{MySQL, "SELECT a, b FROM t WHERE a IN ({keys}) OR c IN ({keys})", "SELECT a, b FROM t WHERE a IN (?, ?) OR c IN (?, ?)", []any{evil[0], evil[1], evil[0], evil[1]}},
+	} {
+		got, args := c.driver.fill(c.text, evil)
+		if got != c.want || !cmp.Equal(args, c.args) {
+			t.Errorf("%s: %q %v", c.driver, got, args)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for name, o := range map[string]Options{
+		"driver":  {Driver: "oracle", DSN: "x"},
+		"dsn":     {Driver: PostgreSQL, DSN: "postgres://user:geheim@host:port/x"},
+		"mysql":   {Driver: MySQL, DSN: "user:geheim@/"},
+		"no keys": {Driver: PostgreSQL, DSN: "host=/nowhere", Queries: Queries{Aliases: "SELECT 1, 2"}},
+	} {
+		_, err := Open(t.Context(), o)
+		if err == nil || name != "mysql" && !errors.Is(err, ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		} else if strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: the password is told: %v", name, err)
+		}
+	}
+	if _, err := Open(t.Context(), Options{Driver: PostgreSQL, DSN: "host=/nowhere user=x password=geheim dbname=x"}); !errors.Is(err, replay.ErrResolver) || strings.Contains(err.Error(), "geheim") {
+		t.Errorf("unreachable: %v", err)
+	}
+}
+
+// A stand-in for doveadm, with its output: an empty line for who is not there.
+func TestDoveadm(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "doveadm")
+	if err := os.WriteFile(script, []byte(`#!/bin/sh
+[ "$1 $2 $3" = "-c x user" ] && [ "$6" = "--" ] || { echo "called as $*" >&2; exit 75; }
+shift 6
+code=0
+for u; do
+  case $u in
+    ann@*|-x@*) printf '%s\t/home/%s\n' "$u" "$u" ;;
+    *'*'*) printf 'everybody@example.org\t/\n' ;;
+    *) echo; echo; echo "no $u" >&2; code=67 ;;
+  esac
+done
+exit $code
+`), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := &Doveadm{Command: []string{script, "-c", "x"}, Maildir: "Maildir"}
+	got, err := d.Mailboxes(context.Background(), []string{"ann@example.org", "bela@example.org", "*@example.org", "-x@example.org", "a\nann@example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"ann@example.org": "/home/ann@example.org/Maildir", "-x@example.org": "/home/-x@example.org/Maildir"}
+	if !cmp.Equal(got, want) {
+		t.Error(cmp.Diff(want, got))
+	}
+	d.Command = []string{script}
+	if _, err := d.Mailboxes(context.Background(), []string{"ann@example.org"}); !errors.Is(err, replay.ErrResolver) {
+		t.Errorf("a failure is %v", err)
+	}
+}
