@@ -56,18 +56,60 @@ func (s *stat) rate() float64 {
 	return 1 / s.median
 }
 
-// printTable prints medians, spread, memory, and how many times as fast as the
-// job the subject is.
-func printTable(jobs []job, all map[string][]measured) {
-	var subject *stat
+// best is the rate of the fastest run.
+func (s *stat) best() float64 {
+	if s.units > 0 {
+		return s.units / s.low
+	}
+	return 1 / s.low
+}
+
+// subjectOf returns the runs that the others are compared with.
+func subjectOf(jobs []job, all map[string][]measured) []measured {
 	for _, j := range jobs {
 		if j.subject && len(all[j.name]) > 0 {
-			s := summarise(all[j.name])
-			subject = &s
-			break
+			return all[j.name]
 		}
 	}
-	fmt.Println("| command | runs | seconds (median) | lowest to highest | messages/s | user + sys s | peak MiB | mailsync is … times as fast |")
+	return nil
+}
+
+// pairwise is the median of how many times as fast as other the subject was,
+// repetition by repetition: what slows a machine for minutes slows both.
+// 0 where no repetition ran both.
+func pairwise(subject, other []measured) float64 {
+	var v []float64
+	for i := range other {
+		for k := range subject {
+			if subject[k].Rep == other[i].Rep {
+				v = append(v, speed(&subject[k])/speed(&other[i]))
+			}
+		}
+	}
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return middle(v)
+}
+
+func speed(m *measured) float64 {
+	if m.Units > 0 {
+		return m.Units / m.Wall
+	}
+	return 1 / m.Wall
+}
+
+// printTable prints medians, spread, memory, and how many times as fast as the
+// job the subject is: by the medians, by the lowest, and the median of the ratios
+// of each repetition, which trusts a drifting machine least.
+func printTable(jobs []job, all map[string][]measured) {
+	subject := subjectOf(jobs, all)
+	var base stat
+	if subject != nil {
+		base = summarise(subject)
+	}
+	fmt.Println("| command | runs | seconds (median) | lowest to highest | messages/s | user + sys s | peak MiB | mailsync is … times as fast: by medians / lowest / pairwise |")
 	fmt.Println("|---|---|---|---|---|---|---|---|")
 	for _, j := range jobs {
 		if len(all[j.name]) == 0 {
@@ -82,7 +124,7 @@ func printTable(jobs []job, all map[string][]measured) {
 			name = "**" + name + "**"
 		}
 		if subject != nil && !j.subject {
-			ratio = fmt.Sprintf("%.2f", subject.rate()/s.rate())
+			ratio = fmt.Sprintf("%.2f / %.2f / %.2f", base.rate()/s.rate(), base.best()/s.best(), pairwise(subject, all[j.name]))
 		}
 		fmt.Printf("| %s | %d | %.3f | %.3f to %.3f | %s | %.2f + %.2f | %d | %s |\n",
 			name, s.n, s.median, s.low, s.high, rate, s.user, s.sys, s.rss>>20, ratio)
@@ -93,4 +135,26 @@ func printTable(jobs []job, all map[string][]measured) {
 		noisy = max(noisy, s.other)
 	}
 	fmt.Printf("\nEverything else on the machine used at most %.2f cores (median of the noisiest row).\n", noisy)
+}
+
+// part is one share of what the subject does: what a job takes more than the
+// job that does everything but this.
+type part struct{ name, with, without string }
+
+// printBreakdown prints the shares, by the medians. Jobs overlap their work
+// differently, so that a share of wall time may come out below 0.
+func printBreakdown(parts []part, all map[string][]measured) {
+	fmt.Println("\n| share | seconds | user + sys s |")
+	fmt.Println("|---|---|---|")
+	for _, p := range parts {
+		a := summarise(all[p.with])
+		var b stat
+		if p.without != "" {
+			b = summarise(all[p.without])
+		}
+		if a.n == 0 || p.without != "" && b.n == 0 {
+			continue
+		}
+		fmt.Printf("| %s | %.2f | %.2f |\n", p.name, a.median-b.median, a.user+a.sys-b.user-b.sys)
+	}
 }
