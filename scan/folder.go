@@ -16,9 +16,13 @@ func (v *View) batches(ctx context.Context) iter.Seq2[*batch, error] {
 		b := v.newBatch(ctx)
 		folders := 0 // whose tasks are in b
 		flush := func() bool {
+			folders = 0
+			if len(b.tasks) == 0 {
+				return true
+			}
 			full := b
-			b, folders = v.newBatch(ctx), 0
-			return len(full.tasks) == 0 || yield(full, nil)
+			b = v.newBatch(ctx)
+			return yield(full, nil)
 		}
 		for _, fl := range v.folders {
 			if err := fl.begin(ctx); err != nil {
@@ -47,7 +51,11 @@ func (v *View) batches(ctx context.Context) iter.Seq2[*batch, error] {
 				return
 			}
 		}
-		flush()
+		if len(b.tasks) == 0 {
+			b.free()
+			return
+		}
+		yield(b, nil)
 	}
 }
 

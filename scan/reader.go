@@ -64,7 +64,7 @@ type batch struct {
 }
 
 var batches = sync.Pool{New: func() any {
-	return &batch{done: make(chan struct{}, 1), tasks: make([]task, 0, batchSize)}
+	return &batch{done: make(chan struct{}, 1)} // most mailboxes of a large store are small: tasks grows
 }}
 
 // newBatch returns an empty batch. What is settled goes back by free.

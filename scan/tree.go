@@ -166,6 +166,9 @@ func lookInto(d *beneath.Dir, path string) (b branch, dirs []string, links []odd
 		}
 		b.still = after.Same(&b.stat)
 		b.classify(types, &dirs, &links)
+		if b.still && b.files == nil {
+			b.files = map[string]bool{} // none of them is there: nobody need try to open one
+		}
 		if b.still || try+1 >= listTries {
 			return b, dirs, links, nil
 		}
