@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
+	"mailsync/manifest"
 )
 
 func (a *app) diffCommand() *cobra.Command {
@@ -64,6 +66,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	})
 	defer stop()
 	var rows []compare.Row
+	differing := int64(0)
 	for m, err := range c.Mailboxes(ctx) {
 		if err != nil {
 			return outcome{}, a.storeProblem(ui.List(args, "and"), err)
@@ -73,6 +76,9 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 				return outcome{}, err
 			}
 			a.difference(&d, names)
+		}
+		if m.Row.Differences > 0 {
+			differing++
 		}
 		if m.Row.Differences > 0 && len(rows) < maxRows {
 			rows = append(rows, m.Row)
@@ -90,7 +96,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err := only.nothing(a, stores[0].Name); err != nil {
 		return outcome{}, err
 	}
-	a.tellDiff(stores, rows, &r)
+	a.tellDiff(stores, rows, differing, &r)
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
 }
 
@@ -126,12 +132,38 @@ func (a *app) difference(d *compare.Difference, names []string) {
 	if d.Reason != "" {
 		verdict += ": " + ui.EscapeText(d.Reason)
 	}
+	if s := marksText(d, names); s != "" {
+		verdict = s + "; " + verdict
+	}
 	a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(verdict))
 	if a.out.Verbose() {
 		for i, c := range d.Copies {
 			a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(pad(ui.Name(names[i])+":", 12)+" "+copyText(&c)))
 		}
 	}
+}
+
+// marksText tells what each store has, where messages differ in what lies
+// beside their content.
+func marksText(d *compare.Difference, names []string) string {
+	var mark func(e *manifest.Entry) string
+	switch d.Kind {
+	case compare.Flags:
+		mark = func(e *manifest.Entry) string { return ui.Escape(e.Flags) }
+	case compare.Keywords:
+		mark = func(e *manifest.Entry) string { return ui.Escape(strings.Join(e.Keywords, " ")) }
+	case compare.Date:
+		mark = func(e *manifest.Entry) string { return ui.Time(e.Date()) }
+	default:
+		return ""
+	}
+	var parts []string
+	for i := range d.Copies {
+		if e := d.Copies[i].Entry; e != nil {
+			parts = append(parts, cmp.Or(mark(e), "none")+" in "+ui.Name(names[i]))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // copyText writes one side of a difference for a person.
@@ -158,7 +190,7 @@ func copyText(c *compare.Copy) string {
 }
 
 // tellDiff ends a comparison: a table of the sides, the sum, what comes next.
-func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Result) {
+func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int64, r *compare.Result) {
 	a.out.Say("")
 	if len(rows) > 1 {
 		a.out.Table(diffTable(stores, rows, a.out.Verbose()))
@@ -177,6 +209,9 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Re
 	}
 	a.out.Table(t)
 	a.out.Say("")
+	for _, note := range witnessNotes(stores, r) {
+		a.out.Say("%s", note)
+	}
 	for _, d := range r.Partial {
 		a.out.Print(a.out.Style.Yellow("not known: ") + doubtText(&d, stores))
 	}
@@ -198,7 +233,7 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Re
 			parts = append(parts, ui.Count(n)+" "+string(k))
 		}
 	}
-	a.out.Say("%s in %s of %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Count(int64(len(rows))), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
+	a.out.Say("%s in %s of %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Count(differing), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
 	target := neediest(stores, r)
 	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(target.Name))
 	args := []string{"restore", target.Name}
@@ -208,6 +243,27 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, r *compare.Re
 		}
 	}
 	a.next(args...)
+}
+
+// witnessNotes tells which stores are no second witness for what another says.
+func witnessNotes(stores []*config.Store, r *compare.Result) (notes []string) {
+	domains := map[string][]string{}
+	for i := range r.Sides {
+		if d := r.Sides[i].FailureDomain; d != "" {
+			domains[d] = append(domains[d], ui.Name(stores[i].Name))
+		}
+	}
+	for _, d := range slices.Sorted(maps.Keys(domains)) {
+		if names := domains[d]; len(names) > 1 {
+			notes = append(notes, fmt.Sprintf("%s share the failure domain %s: they are one witness.", ui.List(names, "and"), ui.Name(d)))
+		}
+	}
+	for i := range r.Totals {
+		if n := r.Totals[i].Linked; n > 0 {
+			notes = append(notes, fmt.Sprintf("%s of %s are hard links of another store's files: no second copy.", ui.Plural(n, "message"), ui.Name(stores[i].Name)))
+		}
+	}
+	return notes
 }
 
 // diffTable is a row a mailbox that differs: what each store lacks, and how
@@ -223,7 +279,7 @@ func diffTable(stores []*config.Store, rows []compare.Row, all bool) ui.Table {
 	}
 	header := []string{"mailbox", ">messages"}
 	for _, s := range stores {
-		header = append(header, ">"+ui.Escape(s.Name)+" lacks", ">damaged")
+		header = append(header, ">"+ui.Escape(s.Name))
 	}
 	t := ui.Table{append(header, ">other")}
 	for i := range rows {
@@ -233,11 +289,11 @@ func diffTable(stores []*config.Store, rows []compare.Row, all bool) ui.Table {
 		for _, s := range r.Sides {
 			switch {
 			case s.Unknown != "":
-				row = append(row, "not known", "")
+				row = append(row, "not known")
 			case s.Absent:
-				row = append(row, "all", "")
+				row = append(row, "lacks all")
 			default:
-				row = append(row, ui.Count(s.Missing), ui.Count(s.Damaged))
+				row = append(row, lacksText(&s))
 			}
 		}
 		t = append(t, append(row, ui.Count(other)))
@@ -248,6 +304,19 @@ func diffTable(stores []*config.Store, rows []compare.Row, all bool) ui.Table {
 		t = append(t, last)
 	}
 	return t
+}
+
+// lacksText says in few letters what a store lacks of a mailbox: the table has
+// to fit a terminal.
+func lacksText(s *compare.RowSide) string {
+	var parts []string
+	if s.Missing > 0 {
+		parts = append(parts, "lacks "+ui.Count(s.Missing))
+	}
+	if s.Damaged > 0 {
+		parts = append(parts, ui.Count(s.Damaged)+" damaged")
+	}
+	return cmp.Or(strings.Join(parts, ", "), "-")
 }
 
 // neediest is the store that lacks most, or holds most damage; the first named
