@@ -31,7 +31,7 @@ func (r *Run) finish(ctx context.Context, b *batch, src Source) {
 		return
 	}
 	err := r.failed()
-	if err == nil || errors.Is(err, ErrNoSpace) {
+	if err == nil || errors.Is(err, ErrNoSpace) || errors.Is(err, ErrUnreachable) {
 		err = r.commit(ctx, b)
 		if errors.Is(err, errVoid) {
 			if again := r.rewrite(ctx, b, src); again == nil {

@@ -24,6 +24,9 @@ var (
 	ErrDisk = errors.New("the file system fails")
 	// ErrNoSource: an action names a source that was not given.
 	ErrNoSource = errors.New("no such source")
+	// ErrUnreachable: a source, or the host that it is on, does not answer any
+	// more. What was acknowledged stays, the rest is still to be done.
+	ErrUnreachable = errors.New("the connection is lost")
 	// ErrNoTarget: the target's root cannot be opened.
 	ErrNoTarget = errors.New("target cannot be opened")
 	// ErrOptions: options contradict each other.

@@ -164,8 +164,12 @@ func (s *stager) stream(t *item, put func([]byte) error) (source, target error) 
 	return err, nil
 }
 
-// unread ends an item whose source did not give it.
+// unread ends an item whose source did not give it. A source that does not
+// answer says nothing of this item or of those after it.
 func (t *item) unread(ctx context.Context, err error) error {
+	if errors.Is(err, ErrUnreachable) {
+		return err
+	}
 	if ctx.Err() == nil {
 		t.end(Failed, "source: %v", err)
 	}

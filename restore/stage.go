@@ -201,7 +201,7 @@ func (s *stager) judge(t *item, err error) {
 		t.a.Detail = "the owner's quota on the file system is used up"
 	case place.Full(err):
 		s.r.fail(fmt.Errorf("%w on the file system of mailbox %q: make room, then run the same command again: %w", ErrNoSpace, t.a.Ref.Mailbox, err))
-	case errors.Is(err, errState):
+	case errors.Is(err, errState), errors.Is(err, ErrUnreachable):
 		s.r.fail(err)
 	default:
 		t.end(Failed, "%v", err)

@@ -50,6 +50,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	}
 	defer target.close()
 	sources := restore.BySource{}
+	var sides []*side
 	for _, src := range h.Sources {
 		if src.Archive {
 			from, err := a.archiveSource(src.Name, src.Path)
@@ -65,6 +66,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 			return outcome{}, err
 		}
 		defer sd.close()
+		sides = append(sides, sd)
 		sources[src.Name] = sd.messages()
 	}
 	a.out.Say("Plan of %s for %s.", ui.Time(h.Made), ui.Name(h.Store))
@@ -82,7 +84,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	if err := a.confirm(ctx, w, "Apply this plan to "+ui.Name(h.Store)+"?"); err != nil {
 		return outcome{}, err
 	}
-	did, err := a.apply(ctx, plan, applied{site: target.site(), src: sources})
+	did, err := a.apply(ctx, plan, applied{site: target.site(), src: sources, readers: askers(sides)})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(h.Store, &did)

@@ -84,7 +84,6 @@ func (a *app) sshCommand() []string {
 func (h *farHost) connect(ctx context.Context, a *app, host string) error {
 	words := append(a.sshCommand(), host, "mailsync serve --stdio")
 	h.cmd = exec.Command(words[0], words[1:]...)
-	h.cmd.WaitDelay = 5 * time.Second
 	in, err := h.cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -111,7 +110,9 @@ func (h *farHost) connect(ctx context.Context, a *app, host string) error {
 		network = a.flags.limitNetwork
 	}
 	pipe := &remote.Pipe{Reader: out, Writer: in, Closer: func() error { return errors.Join(in.Close(), out.Close()) }}
-	h.peer, err = remote.Connect(ctx, pipe, remote.Options{
+	first, cancel := context.WithTimeoutCause(ctx, greeting, fmt.Errorf("%w: no answer within %s", remote.ErrLost, ui.Duration(greeting)))
+	defer cancel()
+	h.peer, err = remote.Connect(first, pipe, remote.Options{
 		Program: strings.ReplaceAll(buildInfo().Version, " ", "_"), Name: host, BytesPerSec: int64(network), Classes: errorClasses, Host: a.offer, Spill: spill,
 	})
 	if err == nil {
@@ -137,13 +138,24 @@ func unreachable(host string, err error, said string) error {
 	return p
 }
 
-// wait ends the child. It has lost its standard input by then.
+// wait ends the child. It has lost its standard input by then, which ends it;
+// if not, it is made to end.
 func (h *farHost) wait() {
-	timer := time.AfterFunc(5*time.Second, func() { _ = h.cmd.Process.Kill() })
-	defer timer.Stop()
+	select {
+	case <-h.talked:
+	case <-time.After(lastWord):
+		_ = h.cmd.Process.Kill()
+	}
+	_ = h.cmd.Wait() // closes what it had to say
 	<-h.talked
-	_ = h.cmd.Wait()
 }
+
+// lastWord is how long a child may take to end; greeting, how long it may take
+// to answer: somebody may have to type a password first.
+const (
+	lastWord = 5 * time.Second
+	greeting = 2 * time.Minute
+)
 
 // closeHosts hangs up everywhere.
 func (a *app) closeHosts() {

@@ -56,6 +56,9 @@ type applied struct {
 	site *restore.Site
 	of   string // undo: the run that is taken back
 	src  restore.Source
+	// readers is how many messages are asked for at a time; 0 = as for sources
+	// on this host. Each costs a way to and fro where the source is on another.
+	readers int
 }
 
 // apply carries out a plan in a run of its own.
@@ -91,7 +94,7 @@ func (a *app) begin(x *applied) (*restore.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of})
+	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of, Readers: x.readers})
 	if err != nil {
 		return nil, a.runProblem(err)
 	}
@@ -125,6 +128,11 @@ func (a *app) applyOutcome(run *restore.Run, failed error) (outcome, error) {
 		failed = &ui.Problem{
 			Why: failed, Code: exitPartial,
 			Hint: "what was acknowledged stays; make room, then go on with: " + a.again(),
+		}
+	} else if errors.Is(failed, restore.ErrUnreachable) {
+		failed = &ui.Problem{
+			Why: failed, Code: exitPartial,
+			Hint: "what was acknowledged stays; when the host answers, go on with: " + a.again(),
 		}
 	} else if failed != nil && !ended(failed) {
 		failed = a.runProblem(failed)

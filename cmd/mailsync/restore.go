@@ -122,7 +122,7 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	if err := a.confirm(ctx, &o.writeFlags, "Apply this plan to "+ui.Name(target)+"?"); err != nil {
 		return out, err
 	}
-	did, err := a.apply(ctx, plan, applied{site: opt.Site, src: sources})
+	did, err := a.apply(ctx, plan, applied{site: opt.Site, src: sources, readers: askers(sides)})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(target, &did)

@@ -12,6 +12,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/manifest"
+	"mailsync/restore/remote"
 	"mailsync/scan"
 	"mailsync/scan/budget"
 	"mailsync/scan/verify"
@@ -351,6 +352,8 @@ func (a *app) storeProblem(name string, err error) error {
 	switch {
 	case ended(err), errors.As(err, &told):
 		return err
+	case errors.Is(err, remote.ErrLost):
+		p.Code, p.Hint = exitPartial, broken+a.again()
 	case errors.Is(err, scan.ErrOtherFilesystem), errors.Is(err, manifest.ErrOther):
 		p.Code = exitPartial
 		p.Hint = "is the right volume mounted? If it was replaced on purpose: " + a.cmdline("scan", "--adopt", name)

@@ -321,7 +321,7 @@ func (a *app) openProblem(s *config.Store, err error, recorded bool) error {
 	case errors.As(err, &told):
 		return err
 	case errors.Is(err, remote.ErrLost):
-		p.Code, p.Hint = exitPartial, "what was done is kept; the same command goes on: "+a.again()
+		p.Code, p.Hint = exitPartial, broken+a.again()
 	case errors.Is(err, remote.ErrRefused):
 		p.Hint = "what " + s.Host() + " serves is said there, by the flags of its mailsync serve"
 	case errors.Is(err, scan.ErrConfig):
@@ -337,6 +337,9 @@ func (a *app) openProblem(s *config.Store, err error, recorded bool) error {
 	}
 	return p
 }
+
+// broken is the hint where a connection broke.
+const broken = "what was done is kept; the same command goes on: "
 
 // atimeWarning is said once a store.
 func (a *app) atimeWarning(path string) {
@@ -464,6 +467,17 @@ func (s *side) messages() restore.Source {
 		return s.far.Messages()
 	}
 	return nil
+}
+
+// farAskers fill a link of 100 Mbit/s and 50 ms with messages of 20 KB.
+const farAskers = 32
+
+// askers is how many messages a run asks its sources for at a time.
+func askers(sides []*side) int {
+	if slices.ContainsFunc(sides, func(s *side) bool { return s.far != nil }) {
+		return farAskers
+	}
+	return 0
 }
 
 // site is a live store as restore sees it.

@@ -13,8 +13,9 @@ import (
 
 // Errors of a connection.
 var (
-	// ErrLost: the other end does not answer, or does not any more.
-	ErrLost = errors.New("the connection is lost")
+	// ErrLost: the other end does not answer, or does not any more. A run that
+	// reads from it ends, and goes on when it is there again.
+	ErrLost = restore.ErrUnreachable
 	// ErrVersion: the two ends have no version of the protocol in common.
 	ErrVersion = errors.New("the two ends speak different versions of the protocol")
 	// ErrHello: what answered is no mailsync.
