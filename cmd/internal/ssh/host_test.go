@@ -1,0 +1,204 @@
+//go:build ssh
+
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "relay" {
+		if err := relay(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "relay:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// lab is a caller's host and another one.
+type lab struct {
+	t    *testing.T
+	dir  string
+	bin  string
+	addr string
+}
+
+func (l *lab) path(parts ...string) string {
+	return filepath.Join(append([]string{l.dir}, parts...)...)
+}
+
+func (l *lab) must(err error) {
+	l.t.Helper()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *lab) run(name string, args ...string) string {
+	l.t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		l.t.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	return string(out)
+}
+
+// newLab starts a server whose key leads to a forced command with these flags.
+func newLab(t *testing.T, serve string) *lab {
+	t.Helper()
+	l := &lab{t: t, dir: t.TempDir(), bin: os.Getenv("MAILSYNC_BIN")}
+	if l.bin == "" {
+		l.bin = "../../../bin/mailsync"
+	}
+	var err error
+	l.bin, err = filepath.Abs(l.bin)
+	l.must(err)
+	for _, need := range []string{"ssh", "ssh-keygen", l.bin} {
+		if _, err := exec.LookPath(need); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sshd, err := exec.LookPath("sshd")
+	if err != nil {
+		sshd = "/usr/sbin/sshd"
+	}
+	for _, k := range []string{"host", "user"} {
+		l.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", l.path(k))
+	}
+	pub, err := os.ReadFile(l.path("user.pub"))
+	l.must(err)
+	forced := fmt.Sprintf(`command="env MAILSYNC_STATE=%s MAILSYNC_CONFIG=%s %s serve --stdio %s",restrict %s`, l.path("far"), os.DevNull, l.bin, strings.ReplaceAll(serve, "$DIR", l.dir), pub)
+	l.must(os.WriteFile(l.path("authorized_keys"), []byte(forced), 0o600))
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	l.must(err)
+	l.addr = free.Addr().String()
+	l.must(free.Close())
+	_, port, _ := strings.Cut(l.addr, ":")
+	conf := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %s\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel ERROR\n",
+		port, l.path("host"), l.path("authorized_keys"))
+	l.must(os.WriteFile(l.path("sshd_config"), []byte(conf), 0o600))
+	if os.Geteuid() == 0 {
+		l.must(os.MkdirAll("/run/sshd", 0o755)) // sshd(8): its unprivileged part lives there
+	}
+	log, err := os.Create(l.path("sshd.log"))
+	l.must(err)
+	server := exec.Command(sshd, "-D", "-e", "-f", l.path("sshd_config"))
+	server.Stderr = log
+	l.must(server.Start())
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+		_ = log.Close()
+	})
+	for try := 0; ; try++ {
+		c, err := net.Dial("tcp", l.addr)
+		if err == nil {
+			_ = c.Close()
+			return l
+		}
+		if try == 200 {
+			said, _ := os.ReadFile(l.path("sshd.log"))
+			t.Fatalf("the server does not come up: %v\n%s", err, said)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// over is the ssh command that goes over a link.
+func (l *lab) over(k link) string {
+	l.t.Helper()
+	self, err := os.Executable()
+	l.must(err)
+	if k.count == "" {
+		k.count = l.path("count")
+	}
+	_ = os.Remove(k.count)
+	host, err := os.ReadFile(l.path("host.pub"))
+	l.must(err)
+	l.must(os.WriteFile(l.path("known_hosts"), fmt.Appendf(nil, "spare1 %s", host), 0o600))
+	conf := fmt.Sprintf("Host spare1\nIdentityFile %s\nIdentitiesOnly yes\nUserKnownHostsFile %s\nBatchMode yes\nLogLevel ERROR\nProxyCommand %s relay %s\n",
+		l.path("user"), l.path("known_hosts"), self, strings.Join(k.args(l.addr), " "))
+	l.must(os.WriteFile(l.path("ssh_config"), []byte(conf), 0o600))
+	return "ssh -F " + l.path("ssh_config")
+}
+
+// passed is how many bytes went over the link.
+func (l *lab) passed() (in, out int64) {
+	l.t.Helper()
+	var p []byte
+	var err error
+	for range 100 { // ssh waits for nobody
+		if p, err = os.ReadFile(l.path("count")); err == nil && len(p) > 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	l.must(err)
+	if _, err := fmt.Sscan(string(p), &in, &out); err != nil {
+		l.t.Fatal(err)
+	}
+	return in, out
+}
+
+// mailsync runs the program and requires an exit code.
+func (l *lab) mailsync(code int, args ...string) string {
+	l.t.Helper()
+	c := exec.Command(l.bin, args...)
+	c.Env = append(os.Environ(), "MAILSYNC_STATE="+l.path("near"), "MAILSYNC_CONFIG="+os.DevNull)
+	out, err := c.CombinedOutput()
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			got = 128 + int(ws.Signal())
+		}
+	} else {
+		l.must(err)
+	}
+	if got != code {
+		l.t.Fatalf("mailsync %s: exit %d, want %d\n%s", strings.Join(args, " "), got, code, out)
+	}
+	return string(out)
+}
+
+// fill writes a store of so many mailboxes and messages.
+func (l *lab) fill(dir string, boxes, messages, size int) {
+	l.t.Helper()
+	for b := range boxes {
+		root := l.path(dir, fmt.Sprintf("u%04d", b))
+		for _, sub := range []string{"cur", "new", "tmp"} {
+			l.must(os.MkdirAll(filepath.Join(root, sub), 0o700))
+		}
+		for m := range messages {
+			l.must(os.WriteFile(filepath.Join(root, "cur", fmt.Sprintf("17%08d.M%dP1.host:2,S", b*messages+m, m)), text(b*messages+m, size), 0o600))
+		}
+	}
+}
+
+// text makes a message that does not compress well.
+func text(seed, size int) []byte {
+	p := fmt.Appendf(nil, "From: <a@example.org>\nDate: Mon, 2 Feb 2026 10:00:00 +0000\nMessage-ID: <%d@example.org>\nSubject: %d\n\n", seed, seed)
+	x := uint64(seed)*0x9e3779b97f4a7c15 + 1
+	for i := 0; len(p) < size; i++ {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		p = append(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[x>>58])
+		if i%76 == 75 {
+			p = append(p, '\n')
+		}
+	}
+	return append(p, '\n')
+}

@@ -1,0 +1,108 @@
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// link is what lies between two hosts.
+type link struct {
+	delay time.Duration // each way
+	rate  int64         // bytes a second, each way; 0 = no limit
+	cut   int64         // breaks after so many bytes towards the caller; 0 = never
+	count string        // file that receives the bytes of both ways at the end
+}
+
+func (l link) args(addr string) []string {
+	return []string{addr, l.delay.String(), strconv.FormatInt(l.rate, 10), strconv.FormatInt(l.cut, 10), l.count}
+}
+
+// relay joins standard input and output with a server, as a ProxyCommand does.
+func relay(args []string) error {
+	if len(args) != 5 {
+		return fmt.Errorf("relay takes 5 arguments, not %d", len(args))
+	}
+	delay, err1 := time.ParseDuration(args[1])
+	rate, err2 := strconv.ParseInt(args[2], 10, 64)
+	cut, err3 := strconv.ParseInt(args[3], 10, 64)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	conn, err := net.Dial("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	var in, out atomic.Int64
+	ended := make(chan struct{}, 2)
+	go func() {
+		carry(conn, os.Stdin, delay, rate, 0, &out)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		ended <- struct{}{}
+	}()
+	go func() {
+		carry(os.Stdout, conn, delay, rate, cut, &in)
+		_ = os.Stdout.Close()
+		ended <- struct{}{}
+	}()
+	// ssh ends its ProxyCommand by a signal.
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGHUP, syscall.SIGTERM)
+	select {
+	case <-ended:
+	case <-stop:
+	}
+	return os.WriteFile(args[4], fmt.Appendf(nil, "%d %d\n", in.Load(), out.Load()), 0o600)
+}
+
+// parcel is what has been read, and when it arrives.
+type parcel struct {
+	p  []byte
+	at time.Time
+}
+
+// carry takes bytes from one end to the other, later and no faster than the
+// link allows.
+func carry(to io.Writer, from io.Reader, delay time.Duration, rate, cut int64, count *atomic.Int64) {
+	way := make(chan parcel, 4096)
+	go func() {
+		defer close(way)
+		free := time.Now() // when the link can take the next byte
+		for {
+			buf := make([]byte, 16<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				if now := time.Now(); free.Before(now) {
+					free = now
+				}
+				if rate > 0 {
+					free = free.Add(time.Duration(int64(n) * int64(time.Second) / rate))
+				}
+				way <- parcel{buf[:n], free.Add(delay)}
+				if wait := time.Until(free); wait > 0 {
+					time.Sleep(wait)
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for x := range way {
+		time.Sleep(time.Until(x.at))
+		if cut > 0 && count.Load()+int64(len(x.p)) > cut {
+			return
+		}
+		if _, err := to.Write(x.p); err != nil {
+			return
+		}
+		count.Add(int64(len(x.p)))
+	}
+}
