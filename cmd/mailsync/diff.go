@@ -234,15 +234,31 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 		}
 	}
 	a.out.Say("%s in %s of %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Count(differing), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
-	target := neediest(stores, r)
-	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(target.Name))
-	args := []string{"restore", target.Name}
-	for _, s := range stores {
-		if s != target {
-			args = append(args, "--from", s.Name)
+	a.nextAfterDiff(stores, r)
+}
+
+// nextAfterDiff names the command that makes a store whole. A store that is
+// offline can be neither the target nor a source of bytes; what its record
+// knows of deletions counts all the same.
+func (a *app) nextAfterDiff(stores []*config.Store, r *compare.Result) {
+	offline := func(i int) bool { return i < len(r.Sides) && !r.Sides[i].Recorded.IsZero() }
+	target := neediest(r, offline)
+	var from, recorded []string
+	for i, s := range stores {
+		switch {
+		case i == target:
+		case offline(i):
+			recorded = append(recorded, "--recorded", s.Name)
+		default:
+			from = append(from, "--from", s.Name)
 		}
 	}
-	a.next(args...)
+	if target < 0 || len(from) == 0 {
+		a.out.Say("Nothing was changed. To put something back, two of the stores must be online.")
+		return
+	}
+	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(stores[target].Name))
+	a.next(slices.Concat([]string{"restore", stores[target].Name}, from, recorded)...)
 }
 
 // witnessNotes tells which stores are no second witness for what another says.
@@ -319,16 +335,16 @@ func lacksText(s *compare.RowSide) string {
 	return cmp.Or(strings.Join(parts, ", "), "-")
 }
 
-// neediest is the store that lacks most, or holds most damage; the first named
-// where there is nothing between them.
-func neediest(stores []*config.Store, r *compare.Result) *config.Store {
-	best, most := 0, int64(0)
-	for i := range min(len(stores), len(r.Totals)) {
-		if n := r.Totals[i].Missing + r.Totals[i].Damaged; n > most {
+// neediest is the store online that lacks most, or holds most damage; the
+// first named where there is nothing between them, -1 where none is online.
+func neediest(r *compare.Result, offline func(int) bool) int {
+	best, most := -1, int64(-1)
+	for i := range r.Totals {
+		if n := r.Totals[i].Missing + r.Totals[i].Damaged; n > most && !offline(i) {
 			best, most = i, n
 		}
 	}
-	return stores[best]
+	return best
 }
 
 func doubtText(d *compare.Doubt, stores []*config.Store) string {
