@@ -12,6 +12,7 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/restore/replay"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -116,6 +117,7 @@ func (a *app) configCheck(ctx context.Context, _ []string) (outcome, error) {
 	r := a.cfg.Recipients
 	for _, list := range [][]string{r.Virtual, r.Aliases, r.Mailboxes, r.PasswdFiles} {
 		for _, p := range list {
+			p = replay.MapFile(p, r.AsOf)
 			if c.there("recipients", "map", p, false) {
 				c.say("ok", "recipients", "%s is there", p)
 			}

@@ -227,7 +227,7 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	a.tellSurvey(run, from)
 	a.tellWindow(run)
 	if changed := replay.MapsChanged(opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
-		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then", ui.Time(changed))
+		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then; [recipients] as_of names a directory that holds them as they were", ui.Time(changed))
 	}
 	exp := run.Expected()
 	if o.plan != "" {
@@ -499,7 +499,7 @@ func (a *app) resolver(ctx context.Context, target *side) (replay.Resolver, erro
 	r := a.cfg.Recipients
 	m := replay.Maps{
 		Delimiter: r.Delimiter, KeepCase: r.CaseFold != nil && !*r.CaseFold, Domains: r.Domains, Virtual: r.Virtual, Aliases: r.Aliases,
-		VirtualMailbox: r.Mailboxes, VirtualMailboxBase: r.MailboxBase, PasswdFiles: r.PasswdFiles, Command: r.Command,
+		VirtualMailbox: r.Mailboxes, VirtualMailboxBase: r.MailboxBase, PasswdFiles: r.PasswdFiles, Command: r.Command, AsOf: r.AsOf,
 		Mailboxes: names,
 	}
 	if target.scanner != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type Maps struct {
 	PasswdFiles        []string // files: Dovecot passwd-file
 	Command            []string // asked in bulk: addresses on stdin, "address<TAB>mailbox" lines on stdout
 	Userdbs            []Userdb // databases, asked in bulk behind the maps
+	AsOf               string   // directory under which the files lie as they were then, each at its own path; "" = the files as they are now
 	Unpropagated       bool     // extensions are not carried over to what an alias leads to
 
 	// Mailboxes are the names of the target store's mailboxes. An address whose
@@ -114,24 +116,34 @@ func NewResolver(m Maps) (Resolver, error) {
 	return r, nil
 }
 
-// file reads a map; the name may carry Postfix' table type.
+// file reads a map. One of then that is missing is an error: today's would say where mail goes now.
 func (r *mapResolver) file(name string) ([]byte, error) {
-	for _, t := range []string{"texthash:", "hash:", "btree:", "lmdb:", "cdb:"} {
-		name = strings.TrimPrefix(name, t)
-	}
+	name = MapFile(name, r.AsOf)
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrResolver, err)
 	}
-	if st, err := os.Stat(name); err == nil && st.ModTime().After(r.newest) {
+	if st, err := os.Stat(name); err == nil && r.AsOf == "" && st.ModTime().After(r.newest) {
 		r.newest = st.ModTime()
 	}
 	return b, nil
 }
 
+// MapFile is the file of text in which a map of that name is written, which may
+// carry Postfix' table type; below asOf, where that is not "".
+func MapFile(name, asOf string) string {
+	for _, t := range []string{"texthash:", "hash:", "btree:", "lmdb:", "cdb:"} {
+		name = strings.TrimPrefix(name, t)
+	}
+	if asOf != "" {
+		name = filepath.Join(asOf, name)
+	}
+	return name
+}
+
 // MapsChanged returns when the newest file of a resolver's maps was changed. A
 // map newer than the window may say where mail goes now, not where it went
-// then. Zero: no files.
+// then. Zero: no files, or those of then (Maps.AsOf).
 func MapsChanged(r Resolver) time.Time {
 	if m, ok := r.(*mapResolver); ok {
 		return m.newest

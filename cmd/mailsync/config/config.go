@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,6 +88,7 @@ type Recipients struct {
 	PasswdFiles Words  `toml:"passwd_files"`
 	Domains     Words  `toml:"domains"`
 	Command     Words  `toml:"resolve_command"`
+	AsOf        string `toml:"as_of"`           // directory that holds the files above as they were then
 	Doveadm     Words  `toml:"doveadm"`         // starts doveadm, to ask Dovecot for its users
 	HomeMaildir string `toml:"doveadm_maildir"` // below the home directory that it names
 	SQL         *SQL   `toml:"sql"`
@@ -141,6 +143,9 @@ func Parse(file string, data []byte) (*Config, error) {
 		if c.Stores[name] != nil {
 			return nil, tableError(file, data, "archives", name, errors.New("a store has the same name"))
 		}
+	}
+	if p := c.Recipients.AsOf; p != "" && !filepath.IsAbs(p) {
+		return nil, fmt.Errorf("%w: %s: recipients: as_of %q must be absolute", ErrConfig, file, p)
 	}
 	if c.Readers < 0 || c.LimitRate < 0 || c.Network < 0 || c.Breaker < 0 || c.Breaker > 1 {
 		return nil, fmt.Errorf("%w: %s: readers, limit_rate and limit_network must not be negative, breaker must lie between 0 and 1", ErrConfig, file)

@@ -87,6 +87,7 @@ func TestParseErrors(t *testing.T) {
 		"layout and users":      {"[stores.a]\npath = \"/a\"\nlayout = \"%u\"\nusers = \"/u\"\n", "x.toml:1:1: stores.a: layout and users"},
 		"same name twice":       {"[stores.a]\npath = \"/a\"\n[archives.a]\npath = \"/b\"\n", "x.toml:3:1: archives.a: a store has the same name"},
 		"timezone":              {"[archives.a]\npath = \"/b\"\ntimezone = \"Mars\"\n", "x.toml:1:1: archives.a: timezone"},
+		"relative as_of":        {"[recipients]\nas_of = \"etc\"\n", `x.toml: recipients: as_of "etc" must be absolute`},
 		"negative readers":      {"readers = -1\n", "readers, limit_rate and limit_network must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
