@@ -194,6 +194,16 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(0, "replay", "--from", "./gateway.mbox", "--to", "./b", "--since", "all", "--yes")
 	l.run(0, "audit", "--from", "./gateway.mbox", "--to", "./b", "--since", "all")
 
+	log := "2023-11-14T22:13:21Z gw postfix/cleanup[1]: AAAAA11111: message-id=<gap@example.org>\n"
+	if err := os.WriteFile("mail.log", []byte(log), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l.run(1, "audit", "--outbound", "--from", "./gateway.mbox", "--delivery-log", "mail.log")
+	l.run(64, "audit", "--outbound", "--from", "./gateway.mbox")
+	l.run(64, "audit", "--queue", "x", "--from", "./gateway.mbox")
+	l.run(66, "audit", "--outbound", "--from", "./gateway.mbox", "--delivery-log", "absent.log")
+	l.run(66, "audit", "--outbound", "--from", "./gateway.mbox", "--delivery-log", "mail.log", "--queue", "absent")
+
 	for name := range l.docs {
 		if !l.seen[name] && !slices.Contains([]string{"device", "vanished", "absence", "broken"}, name) {
 			t.Errorf("no command here wrote a %q line", name)

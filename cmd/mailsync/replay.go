@@ -36,6 +36,9 @@ type replayFlags struct {
 	undelete     bool
 	undecided    string
 	fixUIDNext   bool
+	outbound     bool     // audit: of mail that left
+	queues       []string // with outbound
+	service      string   // with outbound: the field that names the service
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -70,9 +73,21 @@ func (a *app) auditCommand() *cobra.Command {
 deleted + filtered + duplicate + what is still open, mailbox by mailbox, with
 the list behind each number. It delivers nothing and writes nothing.`,
 		Args: cobra.NoArgs,
-		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) { return a.replay(ctx, &o, false) }),
+		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) {
+			if o.outbound {
+				return a.outbound(ctx, &o)
+			}
+			if len(o.queues) > 0 || o.service != "" {
+				return outcome{}, usage("--queue and --service-header belong to --outbound")
+			}
+			return a.replay(ctx, &o, false)
+		}),
 	}
 	a.replayFlags(c, &o)
+	f := c.Flags()
+	f.BoolVar(&o.outbound, "outbound", false, "of mail that left: what was sent, delayed, bounced, expired, lost, by service")
+	f.StringArrayVar(&o.queues, "queue", nil, "with --outbound: `DIR` of the MTA's queue as it is now (repeatable)")
+	f.StringVar(&o.service, "service-header", "", "with --outbound: `FIELD` that names the service (default: SASL user or client address of the log)")
 	o.dryRun = true
 	return c
 }

@@ -114,6 +114,17 @@ func (m *Message) Bytes() ([]byte, bool) { return m.content.bytes() }
 // once, but not after the stream moved on.
 func (m *Message) Open() io.Reader { return m.content.open() }
 
+// Field returns the first header field of that name, unfolded; ok is false
+// where there is none.
+func (m *Message) Field(name string) (value string, ok bool) {
+	for f := range fields(m.content.head()) {
+		if f.is(name) {
+			return f.text(), true
+		}
+	}
+	return "", false
+}
+
 // Item is one step of an archive's stream: exactly one of the two is set.
 type Item struct {
 	Message *Message
