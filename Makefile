@@ -7,7 +7,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: all build build-arm64 test race demo bench e2e powerfail hostile faults browser ssh fuzz lint fmt clean help
+.PHONY: all build build-arm64 test race demo bench e2e powerfail hostile faults browser ssh dist test-dist install uninstall fuzz lint fmt clean help
 
 all: build
 
@@ -58,6 +58,24 @@ ssh: build
 ## browser: the report page in a real browser (needs chromium)
 browser:
 	$(GO) test -count=1 -timeout 10m -tags browser ./cmd/internal/browser $(ARGS)
+
+## dist: binaries, Debian packages, bills of materials and checksums, in dist/ (needs dpkg-deb)
+dist:
+	$(GO) run ./cmd/internal/dist
+
+## test-dist: the package twice the same, by lintian, installed in a clean root, drilled, removed (root)
+test-dist:
+	$(GO) test -count=1 -timeout 20m -tags dist ./cmd/internal/dist $(ARGS)
+
+PREFIX ?= /usr/local
+
+## install: program, man pages, completions and units below PREFIX (and DESTDIR)
+install:
+	$(GO) run ./cmd/internal/dist -install -prefix '$(PREFIX)' -destdir '$(DESTDIR)'
+
+## uninstall: takes them away again
+uninstall:
+	$(GO) run ./cmd/internal/dist -uninstall -prefix '$(PREFIX)' -destdir '$(DESTDIR)'
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:
