@@ -130,6 +130,7 @@ func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.S
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
+	a.idle(s)
 	p := new(scan.Progress)
 	lines := &group{a: a}
 	opt := scan.RunOptions{

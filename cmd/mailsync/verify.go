@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,6 +81,7 @@ type stageLine struct {
 }
 
 func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set, o *verifyFlags) (outcome, error) {
+	a.idle(s)
 	sd, err := a.openStore(ctx, s, set, trustStamps)
 	if err != nil {
 		return outcome{}, err
@@ -107,10 +109,14 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	}
 	stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
 		p := v.Progress()
-		return ui.Snapshot{
-			Stage: a.stage(s, verify.StageID(p.Stage.Load()).String()), Done: p.Done.Load(), Total: p.Total.Load(), Unit: "mailbox",
+		snap := ui.Snapshot{
+			Stage: a.stage(s, verify.StageID(p.Stage.Load()).String()), Done: p.Done.Load(), Total: p.Total.Load(), Unit: "message",
 			Bytes: p.Bytes.Load(), Found: p.Finding.Load(), FoundAs: "finding",
 		}
+		if snap.Done > snap.Total {
+			snap.Total = 0 // the store has grown since it was recorded
+		}
+		return snap
 	})
 	defer stop()
 	for ev, err := range v.Events(ctx) {
@@ -360,6 +366,10 @@ func (a *app) storeProblem(name string, err error) error {
 	case errors.Is(err, scan.ErrHalfGone):
 		p.Code = exitPartial
 		p.Hint = "is everything mounted? The record is kept as it was"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		p.Hint = "make room in the state directory, or name another one with --state; what was recorded stays, and the same command goes on"
+	case errors.Is(err, syscall.EROFS):
+		p.Code, p.Hint = exitCantCreate, "the state directory cannot be written; name another one with --state"
 	case errors.Is(err, manifest.ErrLocked):
 		p.Code = exitTempFail
 		p.Hint = "another mailsync works on this store; try again when it has ended"

@@ -160,6 +160,17 @@ func (a *app) limits(s *config.Store) budget.Limits {
 	}
 }
 
+// idle puts the process behind everybody else who reads from the disks, where a
+// store asks for that. A kernel that has no such class is no reason not to read.
+func (a *app) idle(s *config.Store) {
+	if !s.Idle {
+		return
+	}
+	if err := budget.Idle(); err != nil {
+		a.out.Warn("%s: %s", ui.Name(s.Name), ui.Oneline(err, 200))
+	}
+}
+
 // scanConfig describes a store to the scanner.
 func (a *app) scanConfig(s *config.Store) scan.Config {
 	file, command := s.Users()

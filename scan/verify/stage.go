@@ -27,13 +27,13 @@ type outcome struct {
 // stage looks at every mailbox once, several at a time.
 func (v *Verification) stage(outer context.Context, id StageID, yield func(Event) bool) (stopped bool, err error) {
 	v.order(id)
-	v.progress.Total.Store(int64(len(v.targets)))
-	v.progress.Done.Store(0)
 	group, ctx := errgroup.WithContext(outer)
 	feed, cancel := context.WithCancel(ctx)
 	defer cancel()
 	jobs, out := make(chan int), make(chan *outcome)
 	first := v.first(id)
+	v.progress.Total.Store(v.expected(id, first))
+	v.progress.Done.Store(0)
 	v.place.low = first
 	timeUp := false
 	group.Go(func() error {
@@ -109,6 +109,21 @@ func (v *Verification) stage(outer context.Context, id StageID, yield func(Event
 	return t.stopped, err
 }
 
+// expected is how many messages a stage that begins at a target will see, as
+// far as the record or the first stage knows; 0 where neither does.
+func (v *Verification) expected(id StageID, first int) (n int64) {
+	if !v.hasRec {
+		if id == Structure || first > 0 {
+			return 0
+		}
+		return v.result.Messages
+	}
+	for i := range v.targets[first:] {
+		n += v.targets[first+i].recorded
+	}
+	return n
+}
+
 // look looks at one mailbox. What cannot be looked at is a finding; an error
 // is the context's cause or a failure that ends the run.
 func (v *Verification) look(ctx context.Context, id StageID, i int) (*outcome, error) {
@@ -167,7 +182,7 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 		if err != nil {
 			return err
 		}
-		v.progress.Messages.Add(1)
+		v.progress.Done.Add(1)
 		if id != Structure {
 			continue
 		}

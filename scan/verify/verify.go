@@ -79,9 +79,9 @@ type Options struct {
 
 // Progress is updated while a verification runs and may be read at any time.
 type Progress struct {
-	Stage                    atomic.Int32 // a StageID
-	Done, Total              atomic.Int64 // mailboxes of the stage
-	Messages, Bytes, Finding atomic.Int64 // messages looked at, bytes of mail read, findings
+	Stage          atomic.Int32 // a StageID
+	Done, Total    atomic.Int64 // messages of the stage looked at, and expected; a Total of 0 is not known
+	Bytes, Finding atomic.Int64 // bytes of mail read, findings
 }
 
 // Result is the outcome of a verification, valid when its stream has ended.

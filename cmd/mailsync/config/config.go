@@ -56,6 +56,7 @@ type Store struct {
 	LimitRate     Size     `toml:"limit_rate"`
 	FilesPerSec   int      `toml:"files_per_second"`
 	Latency       Duration `toml:"latency_target"`
+	Idle          bool     `toml:"idle"` // read in the idle IO class
 	Breaker       Share    `toml:"breaker"`
 	Absences      Duration `toml:"keep_absences"`
 
