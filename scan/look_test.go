@@ -341,3 +341,32 @@ func TestConvertedLineEndsAreAWrongName(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// TestSizesFromTheUIDList: where names hold no sizes, those of the server's list
+// show damage.
+func TestSizesFromTheUIDList(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	text := mail("one", 400)
+	w := len(text) + strings.Count(text, "\n")
+	list := "3 V7 N9\n"
+	for i, c := range []struct{ name, text string }{
+		{"whole", text},
+		{"cut", text[:200]},
+		{"changed", strings.Replace(text, "\n", " ", 5)},
+		{"unsized", text},
+	} {
+		b.write("u/cur/"+c.name+":2,S", c.text)
+		if c.name == "unsized" {
+			list += fmt.Sprintf("%d :%s\n", i+1, c.name)
+			continue
+		}
+		list += fmt.Sprintf("%d S%d W%d :%s\n", i+1, len(text), w, c.name)
+	}
+	b.write("u/dovecot-uidlist", list)
+	m := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	want := []string{"line_count INBOX cur/changed:2,S", "truncated INBOX cur/cut:2,S"}
+	if diff := cmp.Diff(want, m.kinds()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -256,9 +256,13 @@ func (v *View) again(t *task, e *manifest.Entry) {
 	}
 }
 
-// claim gathers what name and record say about the file.
+// claim gathers what name, UID list and record say about the file.
 func claim(t *task) message.Claim {
 	c := message.Claim{S: t.name.S, W: t.name.W, HasS: t.name.HasS, HasW: t.name.HasW}
+	if t.fl.uids != nil && t.entry.UID != 0 {
+		z := t.fl.uids.Sizes(t.entry.UID)
+		c.ListS, c.ListW, c.HasListS, c.HasListW = z.S, z.W, z.HasS, z.HasW
+	}
 	if digest, plain, ok := baseline(t.old); ok {
 		c.Digest, c.Plain, c.Size = digest, plain, t.old.Size
 		// The recorded size of a damaged file is that of the damaged file.

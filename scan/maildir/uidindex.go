@@ -14,6 +14,14 @@ type UIDIndex struct {
 	seed [2]maphash.Seed
 	recs []uidHash
 	dups []UIDDuplicate
+	// sizes is of the messages whose sizes stand here and not in their names.
+	sizes map[uint32]UIDSizes
+}
+
+// UIDSizes is what a list says of a message's size: S and W as in file names.
+type UIDSizes struct {
+	S, W       int64
+	HasS, HasW bool
 }
 
 type uidHash struct {
@@ -39,6 +47,12 @@ func IndexUIDs(l *UIDList) (*UIDIndex, error) {
 		h := x.hash(r.Base)
 		h.uid = r.UID
 		x.recs = append(x.recs, h)
+		if r.HasS || r.HasW {
+			if x.sizes == nil {
+				x.sizes = make(map[uint32]UIDSizes)
+			}
+			x.sizes[r.UID] = UIDSizes{S: r.S, W: r.W, HasS: r.HasS, HasW: r.HasW}
+		}
 	}
 	// stable: of equal names the later line stays behind the earlier
 	slices.SortStableFunc(x.recs, compareHash)
@@ -76,6 +90,9 @@ func (x *UIDIndex) UID(base string) uint32 {
 	}
 	return x.recs[i].uid
 }
+
+// Sizes returns what the list says of the size of the message with a UID.
+func (x *UIDIndex) Sizes(uid uint32) UIDSizes { return x.sizes[uid] }
 
 // Len returns the number of different base names.
 func (x *UIDIndex) Len() int { return len(x.recs) }
