@@ -280,6 +280,8 @@ func (fl *folderLook) task(it *item) task {
 	}
 	if t.name.Letters != "" {
 		t.entry.Keywords = fl.keywords(t.name.Letters)
+	} else if fl.courier != nil {
+		t.entry.Keywords = fl.courier.names[t.name.ServerBase]
 	}
 	if t.name.Alternate() {
 		if fl.alternate++; fl.alternate == 1 {

@@ -37,6 +37,9 @@ func (r *run) mailbox(ctx context.Context, j *job) error {
 		// Without its record nothing can be said of the mailbox but by
 		// forgetting what it held.
 		err = fmt.Errorf("%w: %w", compare.ErrUnknown, err)
+	case errors.Is(err, manifest.ErrLimit), errors.Is(err, manifest.ErrInvalid):
+		// What its owner put there cannot be recorded; the others can.
+		err = fmt.Errorf("%w: it cannot be recorded: %w", compare.ErrUnknown, err)
 	default:
 		return err
 	}

@@ -30,6 +30,7 @@ type folderLook struct {
 	uids     *maildir.UIDIndex
 	halfUIDs bool // the UID list holds more than uids, or cannot be read
 	words    map[string][]string
+	courier  *courierKeywords // nil: not a Courier folder
 	dirs     folderDirs
 	isOpen   bool
 	list     *listing
@@ -190,7 +191,7 @@ func (fl *folderLook) same(d, control *beneath.Dir) bool {
 		return err == nil && stampOf(&st).Same(rec)
 	}
 	return check(d, "new", rf.NewStamp) && check(d, "cur", rf.CurStamp) &&
-		check(control, uidListName(fl.branch.files), rf.UIDListStamp) && check(control, "dovecot-keywords", rf.KeywordsStamp)
+		check(control, uidListName(fl.branch.files), rf.UIDListStamp) && check(control, keywordsName(fl.branch.files), rf.KeywordsStamp)
 }
 
 // uidListName returns the name of the folder's UID list: Dovecot's, or
@@ -200,6 +201,15 @@ func uidListName(files map[string]bool) string {
 		return "courierimapuiddb"
 	}
 	return "dovecot-uidlist"
+}
+
+// keywordsName returns where the folder's keywords are: Dovecot's table, or
+// Courier's directory where only that is there.
+func keywordsName(files map[string]bool) string {
+	if files[courierDir] && !files["dovecot-keywords"] {
+		return courierDir
+	}
+	return "dovecot-keywords"
 }
 
 // maxSmallFile bounds the server's small files other than UID lists.
@@ -287,7 +297,11 @@ func parseUIDs(f *beneath.File) (*maildir.UIDIndex, maildir.UIDHeader, uint32, e
 
 // readKeywords reads the folder's table of keyword names.
 func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) error {
-	const name = "dovecot-keywords"
+	name := keywordsName(fl.branch.files)
+	if name == courierDir {
+		fl.readCourier(d)
+		return nil
+	}
 	f, st, _ := fl.small(d, files, name)
 	if f == nil {
 		return nil

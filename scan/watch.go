@@ -87,6 +87,9 @@ func (v *View) watch() []byte {
 			if fl.blind != nil || fl.looks > 0 || !ok(f.NewStamp) || !ok(f.CurStamp) || !ok(f.UIDListStamp) {
 				return nil
 			}
+			if fl.branch.files[courierDir] {
+				return nil // keywords change there, and no stamp that is watched moves
+			}
 			kind = watchFolder
 			if uidListName(fl.branch.files) != "dovecot-uidlist" {
 				kind = watchCourier

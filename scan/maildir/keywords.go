@@ -12,6 +12,10 @@ import (
 // MaxKeywords is the number of keyword letters.
 const MaxKeywords = 26
 
+// MaxKeyword is the longest name of a keyword that is taken: servers take 50
+// bytes where nothing else is configured.
+const MaxKeyword = 255
+
 // maxKeywordLine bounds a line of a keyword file.
 const maxKeywordLine = 4 << 10
 
@@ -53,6 +57,8 @@ func ParseKeywords(r io.Reader) (Keywords, error) {
 			bad("line does not begin with a number")
 		case index >= MaxKeywords:
 			bad("index above 25")
+		case len(name) > MaxKeyword:
+			bad("name longer than 255 bytes")
 		case !validKeyword(string(name)):
 			bad("name is empty or holds what an IMAP keyword cannot hold")
 		case index < len(k) && k[index] != "":
