@@ -75,7 +75,7 @@ func TestSignals(t *testing.T) {
 			if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
 				t.Fatal(err)
 			}
-			if !told.Scan() || !strings.Contains(told.Text(), "mailbox") {
+			if !told.Scan() || !strings.Contains(told.Text(), "message") {
 				t.Errorf("SIGUSR1 is answered with %q", told.Text())
 			}
 			if err := cmd.Process.Signal(sig); err != nil {
