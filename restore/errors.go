@@ -29,6 +29,8 @@ var (
 	ErrUnreachable = errors.New("the connection is lost")
 	// ErrNoTarget: the target's root cannot be opened.
 	ErrNoTarget = errors.New("target cannot be opened")
+	// ErrReadOnly: nothing can be written into the target.
+	ErrReadOnly = errors.New("the target is mounted read-only")
 	// ErrOptions: options contradict each other.
 	ErrOptions = errors.New("bad restore options")
 )

@@ -77,6 +77,7 @@ type Forecast struct {
 	OverQuota int64         `json:"over_quota"`        // mailboxes that would be over their quota
 	UIDNext   int64         `json:"uidnext"`           // folders whose next UID should be raised
 	Doubts    []string      `json:"doubts,omitempty"`  // why the plan is partial, a few of them
+	Space     []Space       `json:"space,omitempty"`   // what it takes of each of the target's file systems
 	ETA       time.Duration `json:"eta"`
 }
 

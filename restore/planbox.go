@@ -17,9 +17,10 @@ import (
 // found, what must precede them (the folder itself, its UID list) after them,
 // and the order in which they are read again is kept in parts.
 type planBoxer struct {
-	p   *planner
-	m   *compare.Mailbox
-	box MailboxForecast
+	p    *planner
+	m    *compare.Mailbox
+	box  MailboxForecast
+	need need
 
 	place  maildir.Place
 	base   *manifest.Mailbox   // the target's record
@@ -315,6 +316,7 @@ func (b *planBoxer) emit(a *Action) error {
 		a.State = Planned
 	}
 	b.box.action(a)
+	b.need.take(a)
 	from := b.p.spool.size
 	if err := b.p.spool.add(&planRecord{action: a}); err != nil {
 		return err
@@ -491,12 +493,14 @@ func (b *planBoxer) finish(ctx context.Context) error {
 	if a, make := b.root(); make && (b.box.Messages+b.box.Other > 0 || b.p.sourcesEmpty(b.m)) {
 		from := b.p.spool.size
 		b.box.action(&a)
+		b.need.take(&a)
 		if err := b.p.spool.add(&planRecord{action: &a}); err != nil {
 			return err
 		}
 		b.parts = slices.Insert(b.parts, 0, extent{from, b.p.spool.size})
 	}
 	b.quota()
+	b.p.room(b)
 	return b.close()
 }
 

@@ -53,6 +53,7 @@ type planner struct {
 	root     uint64  // inode of the target's root
 	spool    *spool
 	forecast Forecast
+	spaces   spaces
 }
 
 func newPlanner(o *PlanOptions) (*planner, error) {
@@ -160,6 +161,7 @@ func (p *planner) compare(ctx context.Context) error {
 			g.Messages.Store(c.Progress().Messages.Load())
 		}
 	}
+	p.forecast.Space = p.spaces.list
 	res := c.Result()
 	var unknown int64
 	for _, d := range res.Partial {

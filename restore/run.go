@@ -138,7 +138,7 @@ type Run struct {
 
 // Begin starts a run and its journal. Temporary names that dead runs on the
 // same store have left are removed before the first write. ErrBusy where another
-// run writes into the store, ErrNoTarget.
+// run writes into the store, ErrNoTarget, ErrReadOnly.
 func Begin(o RunOptions) (*Run, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
@@ -146,6 +146,10 @@ func Begin(o RunOptions) (*Run, error) {
 	open, err := newOpener(o.Site)
 	if err != nil {
 		return nil, err
+	}
+	if f, err := open.store.FileSystem(); err == nil && f.ReadOnly {
+		open.Close()
+		return nil, fmt.Errorf("%w: %s: %w", ErrReadOnly, o.Site.Path, unix.EROFS)
 	}
 	r := &Run{o: o, open: open, ops: open.ops, whole: map[string]bool{}}
 	if err := r.begin(); err != nil {

@@ -111,6 +111,7 @@ var codes = []struct {
 	{remote.ErrProtocol, exitUnavailable},
 	{remote.ErrRefused, exitNoPerm},
 	{manifest.ErrLocked, exitTempFail},
+	{restore.ErrReadOnly, exitCantCreate},
 	{manifest.ErrNoRecord, exitNoInput},
 	{manifest.ErrNoMailbox, exitNoInput},
 	{manifest.ErrNewer, exitData},

@@ -158,6 +158,8 @@ func (a *app) runProblem(err error) error {
 		return err
 	case errors.Is(err, restore.ErrBusy):
 		p.Hint = "mailsync runs shows it; try again when it has ended"
+	case errors.Is(err, restore.ErrReadOnly):
+		p.Hint = "nothing was written; a file system that met an error goes read-only by itself: look at the kernel's log before it is mounted to be written again"
 	case errors.Is(err, restore.ErrNewer):
 		p.Hint = "use the mailsync that made it, or a newer one"
 	case errors.Is(err, restore.ErrPlan):
@@ -263,6 +265,7 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 	} else {
 		a.out.Say("%s", a.out.Style.Bold(planSentence(f)))
 	}
+	a.tellSpace(f)
 	if f.Deleted > 0 {
 		a.out.Say("Left deleted: %s, for the record or the server's log shows that the owner deleted them. --undelete brings them back.", ui.Plural(f.Deleted, "message"))
 	}
@@ -276,6 +279,22 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 		}
 	}
 	return nil
+}
+
+// tellSpace says what the plan takes of the target's file systems, and warns
+// where it will not fit.
+func (a *app) tellSpace(f *restore.Forecast) {
+	for i := range f.Space {
+		s := &f.Space[i]
+		switch {
+		case !s.Fits() && s.Need <= s.Free:
+			a.out.Warn("it will not fit: %s has inodes for %s, and %s are made", ui.Escape(s.Path), ui.Plural(s.Inodes, "file"), ui.Count(s.Files))
+		case !s.Fits():
+			a.out.Warn("it will not fit: %s has %s free, and %s are needed", ui.Escape(s.Path), ui.Bytes(s.Free), ui.Bytes(s.Need))
+		default:
+			a.out.Say("Space: %s of the %s that are free on %s.", ui.Bytes(s.Need), ui.Bytes(s.Free), ui.Escape(s.Path))
+		}
+	}
 }
 
 func planSentence(f *restore.Forecast) string {

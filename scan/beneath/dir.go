@@ -180,11 +180,21 @@ func (d *Dir) FileSystem() (FileSystem, error) {
 		err := d.o.calls.Fstatfs(d.fd, &st)
 		switch err {
 		case nil:
+			free, inodes := st.Bavail, int64(st.Ffree)
+			if unix.Geteuid() == 0 {
+				free = st.Bfree
+			}
+			if st.Files == 0 { // btrfs makes them as they are wanted
+				inodes = -1
+			}
 			return FileSystem{
 				ID:       uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32,
 				Type:     int64(st.Type),
 				ReadOnly: st.Flags&unix.ST_RDONLY != 0,
 				NoAtime:  st.Flags&unix.ST_NOATIME != 0,
+				Free:     int64(free) * st.Bsize,
+				Block:    st.Bsize,
+				Inodes:   inodes,
 			}, nil
 		case unix.EINTR:
 		default:

@@ -70,6 +70,9 @@ type FileSystem struct {
 	Type     int64  // magic number, statfs(2)
 	ReadOnly bool
 	NoAtime  bool
+	Free     int64 // bytes that this process may still use
+	Block    int64 // bytes that the smallest piece of a file takes
+	Inodes   int64 // that are free; -1: as many as there is room for
 }
 
 // DirentType returns the type as a directory listing names it (DT_REG …).
