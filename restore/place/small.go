@@ -95,6 +95,11 @@ func (o *Ops) give(fd int, name string, own Owner, mode uint32, st *unix.Stat_t)
 // WriteFile creates a new small file, durably but for its name, and returns
 // its inode. The name must be nobody else's; on failure nothing is left.
 func (o *Ops) WriteFile(dir *beneath.Dir, name string, data []byte, own Owner) (uint64, error) {
+	return o.writeFile(dir, name, data, own, true)
+}
+
+// writeFile is WriteFile; without sync the caller's Barrier makes it durable.
+func (o *Ops) writeFile(dir *beneath.Dir, name string, data []byte, own Owner, sync bool) (uint64, error) {
 	fd, err := o.Create(dir.Fd(), name, own.Mode)
 	if err != nil {
 		if !errors.Is(err, unix.EEXIST) {
@@ -107,7 +112,7 @@ func (o *Ops) WriteFile(dir *beneath.Dir, name string, data []byte, own Owner) (
 	if err == nil {
 		err = o.give(fd, name, own, own.Mode, &st)
 	}
-	if err == nil {
+	if err == nil && sync {
 		err = o.Fsync(fd, name)
 	}
 	if e := o.Close(fd); err == nil {

@@ -20,7 +20,8 @@ var volumes = map[string][]string{
 	"btrfs": {"mkfs.btrfs", "-q", "-f"},
 }
 
-func (b *bench) volume(fs string, size int64) (*volume, error) {
+// volume makes one; name tells it from others of the same kind.
+func (b *bench) volume(name, fs string, size int64) (*volume, error) {
 	mkfs := volumes[fs]
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: loop devices need root", errSkipped)
@@ -28,7 +29,7 @@ func (b *bench) volume(fs string, size int64) (*volume, error) {
 	if !have(mkfs[0]) {
 		return nil, fmt.Errorf("%w: %s is not installed", errSkipped, mkfs[0])
 	}
-	v := &volume{fs: fs, image: b.path(fs + ".img"), mnt: b.path("mnt-" + fs)}
+	v := &volume{fs: fs, image: b.path(name + ".img"), mnt: b.path("mnt-" + name)}
 	var free syscall.Statfs_t
 	if err := syscall.Statfs(b.work, &free); err != nil {
 		return nil, err
@@ -51,6 +52,27 @@ func (b *bench) volume(fs string, size int64) (*volume, error) {
 		return nil, err
 	}
 	return v, sh("mount", v.loop, v.mnt)
+}
+
+// renew makes the file system anew: removing files would make the next runs
+// dearer, and so would keeping them all.
+func (v *volume) renew() error {
+	if err := sh("umount", v.mnt); err != nil {
+		return err
+	}
+	if err := sh(append(volumes[v.fs], v.loop)...); err != nil {
+		return err
+	}
+	return sh("mount", v.loop, v.mnt)
+}
+
+// forget empties the page cache of what lies on the volume, inodes too, and
+// leaves everybody else's alone.
+func (v *volume) forget() error {
+	if err := sh("umount", v.mnt); err != nil {
+		return err
+	}
+	return sh("mount", v.loop, v.mnt)
 }
 
 func (v *volume) close() {

@@ -16,7 +16,7 @@ func (b *bench) replay() error {
 	if b.quick {
 		boxes, each, lmtp = 50, 80, 500
 	}
-	v, err := b.volume("ext4", 14<<30)
+	v, err := b.volume("ext4", "ext4", 14<<30)
 	if v != nil {
 		defer v.close()
 	}

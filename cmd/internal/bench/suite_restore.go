@@ -19,18 +19,30 @@ func (b *bench) restoreSizes() (messages, slow int) {
 
 func (b *bench) restore() error {
 	n, slow := b.restoreSizes()
-	source := b.path(fmt.Sprintf("restore-source-%d", n))
+	// The sources lie on a volume of their own, so that they can be read from disk.
+	from, err := b.volume("source", "ext4", 1<<30)
+	if from != nil {
+		defer from.close()
+	}
+	if err != nil {
+		return err
+	}
+	source := filepath.Join(from.mnt, "whole")
 	e := sample.New(sample.Options{Seed: 3, Mailboxes: 50, PerMailbox: n / 50, Size: 10000, Spread: -1})
 	if err := b.generate(e, source); err != nil {
 		return err
 	}
-	part := b.path(fmt.Sprintf("restore-source-%d", slow))
+	part := filepath.Join(from.mnt, "part")
 	if err := b.generate(sample.New(sample.Options{Seed: 3, Mailboxes: 50, PerMailbox: slow / 50, Size: 10000, Spread: -1}), part); err != nil {
+		return err
+	}
+	// doveadm runs as the owner of the mail
+	if err := sh("chown", "-R", "5000:5000", part); err != nil {
 		return err
 	}
 	var skipped error
 	for _, fs := range []string{"ext4", "xfs", "btrfs"} {
-		err := b.restoreOn(fs, source, part, n, slow)
+		err := b.restoreOn(fs, from, source, part, n, slow)
 		if errors.Is(err, errSkipped) {
 			skipped = err
 			fmt.Println(err)
@@ -44,8 +56,8 @@ func (b *bench) restore() error {
 	return skipped
 }
 
-func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
-	v, err := b.volume(fs, 9<<30)
+func (b *bench) restoreOn(fs string, from *volume, source, part string, n, slow int) error {
+	v, err := b.volume(fs, fs, 5<<30)
 	if v != nil {
 		defer v.close()
 	}
@@ -57,8 +69,9 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 	if err := b.recorded(state, source); err != nil {
 		return err
 	}
-	// Every run has a directory of its own: removing files makes the next runs dearer.
-	count := 0
+	// Every run has a directory of its own, every repetition a new file system:
+	// removing files makes the next runs dearer.
+	count, made := 0, 0
 	target := ""
 	skeleton := func() error { // the mailboxes and folders, empty
 		return filepath.WalkDir(source, func(path string, d os.DirEntry, err error) error {
@@ -72,7 +85,13 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 			return os.MkdirAll(filepath.Join(target, rel), 0o700)
 		})
 	}
-	next := func(int) error {
+	next := func(rep int) error {
+		if rep != made {
+			if err := v.renew(); err != nil {
+				return err
+			}
+			made = rep
+		}
 		count++
 		target = filepath.Join(v.mnt, fmt.Sprintf("t%03d", count))
 		if err := os.MkdirAll(target, 0o755); err != nil {
@@ -84,11 +103,23 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 		return os.Symlink(target, link)
 	}
 	at := b.path("target-"+fs) + "/."
-	filled := func(int) error {
-		if err := next(0); err != nil {
+	filled := func(rep int) error {
+		if err := next(rep); err != nil {
 			return err
 		}
-		return skeleton()
+		if err := skeleton(); err != nil {
+			return err
+		}
+		return b.warm(source)
+	}
+	cold := func(rep int) error {
+		if err := next(rep); err != nil {
+			return err
+		}
+		if err := skeleton(); err != nil {
+			return err
+		}
+		return from.forget()
 	}
 	check := func(want int) func(int, *measured) error {
 		return func(int, *measured) error {
@@ -105,6 +136,8 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 		{name: "mailsync restore, mailboxes and folders made too", units: float64(n), before: next, after: check(n), line: restore},
 		{name: "limit: the same system calls bare, 2 goroutines, batches of 512", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "512", source, at)},
 		{name: "limit: the same bare, batches of 1,024", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "1024", source, at)},
+		{name: "mailsync restore, the source from disk", units: float64(n), before: cold, after: check(n), line: restore},
+		{name: "limit: the same system calls bare, the source from disk", units: float64(n), before: cold, after: check(n), line: b.bare("bare-deliver", "-mode", "safe", "-g", "2", "-batch", "512", source, at)},
 		{name: "unsafe ceiling: write, syncfs, rename, syncfs", units: float64(n), before: filled, after: check(n), line: b.bare("bare-deliver", "-mode", "unsafe", "-g", "2", "-batch", "512", source, at)},
 		{name: "fsync of file and directory each, 1 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "1", part, at)},
 		{name: "fsync of file and directory each, 8 at a time", units: float64(slow), before: next, after: check(slow), line: b.bare("bare-deliver", "-mode", "each", "-g", "8", part, at)},
@@ -119,8 +152,14 @@ func (b *bench) restoreOn(fs, source, part string, n, slow int) error {
 		if err := d.start(); err != nil {
 			return err
 		}
+		owned := func(rep int) error {
+			if err := next(rep); err != nil {
+				return err
+			}
+			return os.Chown(target, 5000, 5000)
+		}
 		jobs = append(jobs, job{
-			name: "doveadm backup", units: float64(slow), before: next, after: check(slow),
+			name: "doveadm backup", units: float64(slow), before: owned, after: check(slow),
 			line: []string{d.backupCommand(part, b.path("target-"+fs))}, only: 2,
 		})
 	} else {
