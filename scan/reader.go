@@ -416,7 +416,19 @@ func buffer(b *[]byte) []byte {
 // another reader meanwhile, and is timed.
 func (r *reader) wait(ctx context.Context, t *task, p []byte, off int64) (int, error) {
 	if !t.cold {
-		return t.file.ReadAt(p, off)
+		n := 0
+		for n < len(p) {
+			m, ok, _ := t.file.Cached(p[n:], off+int64(n))
+			if !ok {
+				break
+			}
+			if m == 0 {
+				return n, io.EOF
+			}
+			n += m
+		}
+		m, err := t.file.ReadAt(p[n:], off+int64(n))
+		return n + m, err
 	}
 	r.idle()
 	defer r.compute()

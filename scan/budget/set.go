@@ -45,12 +45,33 @@ func NewSet(limits Limits, find Finder) *Set {
 	}
 }
 
-// OnDisk makes f be called once, when the first read goes to a disk. It is
-// called before For.
+// OnDisk makes f be called once, when reads go to a disk: busyReads of them
+// within a second. A few strays of a store that is cached do not count. OnDisk
+// is called before For.
 func (s *Set) OnDisk(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onDisk = sync.OnceFunc(f)
+}
+
+const busyReads = 64
+
+// busy counts the reads of a second.
+type busy struct {
+	mu   sync.Mutex
+	from time.Time
+	n    int
+}
+
+// reads notes a read and tells whether this second has had busyReads of them.
+func (b *busy) reads(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Sub(b.from) > time.Second {
+		b.from, b.n = now, 0
+	}
+	b.n++
+	return b.n >= busyReads
 }
 
 // For returns the budget of the device that holds the path, whose stat(2)
@@ -93,6 +114,7 @@ type Device struct {
 	pace   pace
 	press  *pressure // of the machine: shared by all devices
 	onDisk func()
+	busy   busy
 }
 
 func newDevice(name string, l Limits, p *pressure) *Device {
@@ -193,11 +215,11 @@ func wait(ctx context.Context, l *rate.Limiter, n int64) error {
 // how hard the device is read, and rests afterwards where that is due. A rest
 // ends early with ctx, which the caller sees at its next step.
 func (d *Device) Timed(ctx context.Context, read func() (int, error)) (int, error) {
-	if d.onDisk != nil {
-		d.onDisk()
-	}
 	d.press.begin()
 	began := d.press.now()
+	if d.onDisk != nil && d.busy.reads(began) {
+		d.onDisk()
+	}
 	n, err := read()
 	took := d.press.now().Sub(began)
 	d.press.end()
