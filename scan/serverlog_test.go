@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -210,6 +211,13 @@ func TestLostUIDList(t *testing.T) {
 	b.maildir("u")
 	b.put("u/cur", "1.h", mail("x", 100), ":2,")
 	if m := mustLook(t, s, "u", rec, LookOptions{}); len(m.findings) != 0 {
+		t.Error(m.kinds())
+	}
+
+	// A server that makes a folder makes the log before the list.
+	b.write("u/dovecot.index.log", expungeLog(true, 1))
+	live := scanner(t, b.path, Options{Now: time.Now})
+	if m := mustLook(t, live, "u", nil, LookOptions{}); len(m.findings) != 0 {
 		t.Error(m.kinds())
 	}
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 
 	"mailsync/manifest"
 	"mailsync/scan/beneath"
@@ -365,7 +366,7 @@ func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
 	case fl.rec != nil && !fl.rec.UIDListStamp.IsZero() && fl.rec.SelfStamp.Inode == fl.info.SelfStamp.Inode:
 		fl.info.UIDListStamp = fl.rec.UIDListStamp
 		fl.info.UIDListStamp.Safe = false
-	case fl.v.place.Control == "" && b.files["dovecot.index.log"]:
+	case fl.v.place.Control == "" && b.files["dovecot.index.log"] && fl.rests(control, "dovecot.index.log"):
 		f.Certainty = manifest.Suspicion
 		f.Detail = "there is an index and no UID list: the server will give every message another UID"
 	default:
@@ -378,6 +379,16 @@ func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
 	}
 	fl.halfUIDs = true
 	fl.v.finding(f)
+}
+
+// restsFor is how long a server has not touched a folder whose files are all
+// there that will be: it makes the log of a new folder before the UID list.
+const restsFor = time.Minute
+
+// rests tells whether a file has not been touched for a while.
+func (fl *folderLook) rests(d *beneath.Dir, name string) bool {
+	st, err := d.Stat(name)
+	return err == nil && settled(stampOf(&st), fl.v.began, restsFor).Safe
 }
 
 // checkUIDNext compares the next UID with the record: a lower one gives UIDs
