@@ -31,7 +31,6 @@ type server struct {
 	seen   map[string]int
 	got    map[string][]string // by recipient
 	from   []string
-	conns  []net.Conn
 	ledger *ledger
 }
 
