@@ -55,6 +55,9 @@ func (r *Report) Span() (from, to time.Time) {
 	} else if s := r.survey; s != nil && !s.Last.IsZero() {
 		from, to = s.First, s.Last.Add(time.Hour)
 	}
+	if !began.IsZero() && to.After(began) {
+		to = began // nothing has arrived yet after that
+	}
 	if to.IsZero() {
 		to = time.Now()
 	}
@@ -96,6 +99,7 @@ const (
 	barHeight  = 46
 	rowTop     = 22 // of the bars in a row
 	axisHeight = 26
+	labelWidth = 75 // of a time below the axis
 )
 
 // Chart draws the timeline; nil where nothing is known of time.
@@ -179,6 +183,9 @@ func axis(b *strings.Builder, y, n int, lo, unit int64, x func(int) float64) {
 		layout = "2 Jan 2006"
 	}
 	for i := 0; i < n; i += step {
+		if x(i) > chartWidth-labelWidth {
+			break // it would be cut off
+		}
 		t := time.Unix((lo+int64(i))*unit*3600, 0).UTC()
 		fmt.Fprintf(b, `<line class="tick" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/><text class="tick" x="%.1f" y="%d">%s</text>`, x(i), x(i), y, y+5, x(i), y+18, t.Format(layout))
 	}

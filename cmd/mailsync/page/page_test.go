@@ -160,3 +160,16 @@ func TestDifferences(t *testing.T) {
 		}
 	}
 }
+
+// The timeline ends where the run began: an empty future would look like a gap.
+func TestTimelineEnds(t *testing.T) {
+	r := report(t, `{"v":1,"type":"start","command":"replay","args":[],"began":"2026-11-22T09:00:00Z"}`,
+		`{"v":1,"type":"window","since":"2026-11-22T01:00:00Z","until":"2026-11-22T08:00:00Z"}`,
+		`{"v":1,"type":"hour","start":"2026-11-22T02:00:00Z","archived":1,"absent":1}`)
+	if _, to := r.Span(); moment(to) != "2026-11-22 09:00:00Z" {
+		t.Errorf("it ends at %s", moment(to))
+	}
+	if r.Chart() == nil {
+		t.Error("there is no timeline")
+	}
+}
