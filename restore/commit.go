@@ -115,6 +115,7 @@ func (b *batch) any() bool {
 func (r *Run) let(b *batch) {
 	r.unready(b)
 	for _, t := range b.items {
+		r.unlist(t)
 		if t.temp != "" && t.f != nil {
 			_ = r.ops.Unlink(t.f.tmp.Fd(), t.temp)
 			t.temp = ""
@@ -359,6 +360,7 @@ func (r *Run) takeBack(b *batch) {
 			r.unshow(t)
 		}
 		t.shown = false
+		r.unlist(t)
 		if t.temp != "" {
 			if r.ops.Unlink(t.f.tmp.Fd(), t.temp) == nil {
 				t.temp = ""

@@ -12,7 +12,8 @@ import (
 
 // The server's lock exists only with content that a power cut cannot take, so
 // that the same command again, right after the cut, finds a lock of a dead
-// process and neither waits nor ends with "try again".
+// process and neither waits nor ends with "try again". So does a UID list that
+// is restored: half a list renumbers messages.
 func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 	w := newWorld(t)
 	everything(w)
@@ -47,7 +48,7 @@ func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 		return nil
 	}
 	calls.Linkat = func(a int, an string, b int, bn string) error {
-		if strings.HasSuffix(bn, ".lock") {
+		if strings.HasSuffix(bn, ".lock") || bn == uidlistName {
 			var st unix.Stat_t
 			err := unix.Fstatat(a, an, &st, unix.AT_SYMLINK_NOFOLLOW)
 			mu.Lock()

@@ -24,8 +24,11 @@ func (s *stager) prepare(t *item) error {
 		if _, err := s.enterFolder(t); err != nil {
 			return t.unopened(err)
 		}
-		if t.a.Op == Quarantine {
+		switch t.a.Op {
+		case Quarantine:
 			return s.prepareQuarantine(t)
+		case UID:
+			return s.prepareUIDs(t)
 		}
 		return nil
 	case Mkdir:

@@ -27,6 +27,7 @@ type item struct {
 	inode  uint64 // of the new file
 	victim found  // Replace, Quarantine: what is there now
 	aside  string // its name in quarantine
+	list   string // UID: temporary name of a list that is ready
 	make   *newDir
 
 	shown bool // visible: what must be taken back where the batch fails
@@ -263,8 +264,10 @@ func (s *stager) enterFolder(t *item) (*folder, error) {
 		if err := s.r.noteOpen(key); err != nil {
 			return nil, err
 		}
-		if err := s.lockLater(f); err != nil {
-			return nil, err
+		if f.server {
+			if err := s.lockLater(f); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return f, nil
@@ -273,15 +276,14 @@ func (s *stager) enterFolder(t *item) (*folder, error) {
 // lockLater makes the lock file ready that the folder's messages will be
 // linked under. It becomes durable with the batch, before the lock exists.
 func (s *stager) lockLater(f *folder) error {
-	if !f.server || f.hidden || f.control == nil {
+	if f.hidden || f.control == nil || s.b.locks[f] != nil {
 		return nil
 	}
-	st, err := f.control.Self()
+	now, err := s.atOnce(f)
 	if err != nil {
 		return err
 	}
-	l := s.r.lockerOf(f)
-	ready, err := l.Prepare(f.control, !s.b.barrier.Batches() || st.Dev != s.b.disk.Dev)
+	ready, err := s.r.lockerOf(f).Prepare(f.control, now)
 	if err != nil {
 		return err
 	}
@@ -291,6 +293,13 @@ func (s *stager) lockLater(f *folder) error {
 	s.r.cache.hold(f)
 	s.b.locks[f] = ready
 	return nil
+}
+
+// atOnce tells whether what is written into the folder's control directory is
+// not made durable by the batch's barrier.
+func (s *stager) atOnce(f *folder) (bool, error) {
+	st, err := f.control.Self()
+	return err != nil || !s.b.barrier.Batches() || st.Dev != s.b.disk.Dev, err
 }
 
 // lockerOf makes lock files that the folder's server can judge and remove.

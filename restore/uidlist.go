@@ -38,6 +38,9 @@ func (r *Run) linkUIDs(ctx context.Context, f *folder, t *item) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if !there && t.list != "" {
+		return r.linkList(f, t)
+	}
 	list := readUIDs(old)
 	var text []byte
 	if len(a.UIDs.Lines) > 0 || a.UIDs.GUID != "" && !there {
@@ -62,10 +65,64 @@ func (r *Run) linkUIDs(ctx context.Context, f *folder, t *item) error {
 	return nil
 }
 
+// prepareUIDs writes the list of a folder that has none under a temporary name,
+// so that it becomes durable with the batch and not by itself, and makes the
+// server's lock ready.
+func (s *stager) prepareUIDs(t *item) error {
+	f, u := t.f, t.a.UIDs
+	if f.control == nil || u == nil || t.a.From == fromQuarantine {
+		return nil
+	}
+	if err := s.lockLater(f); err != nil {
+		return err
+	}
+	if f.server || len(u.Lines) == 0 && u.GUID == "" {
+		return nil // what is there is changed under the lock
+	}
+	var text bytes.Buffer
+	h := maildir.UIDHeader{Version: 3, UIDValidity: u.Validity, NextUID: u.Next, GUID: u.GUID}
+	if err := maildir.WriteUIDList(&text, h, sequence(mergeUIDs(nil, u.Lines))); err != nil {
+		return err
+	}
+	now, err := s.atOnce(f)
+	if err != nil {
+		return err
+	}
+	name := s.r.temp()
+	inode, err := s.r.ops.WriteFile(f.control, name, text.Bytes(), f.own, now)
+	if err != nil {
+		return err
+	}
+	t.list, t.a.Post.Inode, t.a.Post.Size = name, inode, int64(text.Len())
+	return nil
+}
+
+// linkList gives a list that was prepared its name, unless the server was faster.
+func (r *Run) linkList(f *folder, t *item) error {
+	err := r.ops.Link(f.control.Fd(), t.list, f.control.Fd(), uidlistName)
+	if errors.Is(err, fs.ErrExist) {
+		t.end(Refused, "the server has made a new UID list meanwhile")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.shown, f.server = true, true
+	return nil
+}
+
+// unlist removes the temporary name of a prepared list.
+func (r *Run) unlist(t *item) {
+	if t.list != "" && t.f != nil {
+		_ = r.ops.Unlink(t.f.control.Fd(), t.list)
+	}
+	t.list = ""
+}
+
 // putUIDs writes a list durably and gives it its name.
 func (r *Run) putUIDs(f *folder, t *item, text []byte) error {
 	temp := r.temp()
-	inode, err := r.ops.WriteFile(f.control, temp, text, f.own)
+	inode, err := r.ops.WriteFile(f.control, temp, text, f.own, true)
 	if err != nil {
 		return err
 	}

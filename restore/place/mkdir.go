@@ -89,7 +89,7 @@ func (o *Ops) BuildMaildir(parent *beneath.Dir, temp string, own Owner, files []
 // furnish fills a directory that nobody else knows yet.
 func (o *Ops) furnish(d *beneath.Dir, own Owner, files []File, durable bool) error {
 	for _, f := range files {
-		if _, err := o.writeFile(d, f.Name, f.Data, own, durable); err != nil {
+		if _, err := o.WriteFile(d, f.Name, f.Data, own, durable); err != nil {
 			return err
 		}
 	}

@@ -55,7 +55,7 @@ func (l *Locker) Rewrite(ctx context.Context, dir *beneath.Dir, name string, own
 		return old, false, errors.Join(err, lock.Release())
 	}
 	temp := l.Temp()
-	if _, err := l.Ops.WriteFile(dir, temp, neu, own); err != nil {
+	if _, err := l.Ops.WriteFile(dir, temp, neu, own, true); err != nil {
 		return old, false, errors.Join(err, lock.Release())
 	}
 	if err := l.Ops.Replace(dir.Fd(), temp, dir.Fd(), name); err != nil {
@@ -93,13 +93,9 @@ func (o *Ops) give(fd int, name string, own Owner, mode uint32, st *unix.Stat_t)
 }
 
 // WriteFile creates a new small file, durably but for its name, and returns
-// its inode. The name must be nobody else's; on failure nothing is left.
-func (o *Ops) WriteFile(dir *beneath.Dir, name string, data []byte, own Owner) (uint64, error) {
-	return o.writeFile(dir, name, data, own, true)
-}
-
-// writeFile is WriteFile; without sync the caller's Barrier makes it durable.
-func (o *Ops) writeFile(dir *beneath.Dir, name string, data []byte, own Owner, sync bool) (uint64, error) {
+// its inode. Without sync the caller's Barrier makes it durable. The name must
+// be nobody else's; on failure nothing is left.
+func (o *Ops) WriteFile(dir *beneath.Dir, name string, data []byte, own Owner, sync bool) (uint64, error) {
 	fd, err := o.Create(dir.Fd(), name, own.Mode)
 	if err != nil {
 		if !errors.Is(err, unix.EEXIST) {
