@@ -424,8 +424,10 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.targetHere(target); err != nil {
-		return nil, nil, err
+	if o.writes() || o.plan != "" {
+		if err := a.targetHere(target); err != nil {
+			return nil, nil, err
+		}
 	}
 	offline := map[string]bool{}
 	var rest []*config.Store
