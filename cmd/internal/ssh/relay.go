@@ -68,6 +68,9 @@ type parcel struct {
 	at time.Time
 }
 
+// slack is how much of the link's time may be made up for.
+const slack = 20 * time.Millisecond
+
 // carry takes bytes from one end to the other, later and no faster than the
 // link allows.
 func carry(to io.Writer, from io.Reader, delay time.Duration, rate, cut int64, count *atomic.Int64) {
@@ -79,8 +82,9 @@ func carry(to io.Writer, from io.Reader, delay time.Duration, rate, cut int64, c
 			buf := make([]byte, 16<<10)
 			n, err := from.Read(buf)
 			if n > 0 {
-				if now := time.Now(); free.Before(now) {
-					free = now
+				// A sleep that was too long is made up for.
+				if late := time.Now().Add(-slack); free.Before(late) {
+					free = late
 				}
 				if rate > 0 {
 					free = free.Add(time.Duration(int64(n) * int64(time.Second) / rate))
