@@ -40,6 +40,7 @@ var suites = []suite{
 	{"diffread", "diff of two stores without a record beside reading both", (*bench).diffRead},
 	{"restore", "durable restore on ext4, xfs and btrfs beside the bare sequence (root)", (*bench).restore},
 	{"replay", "replay: recognising and delivering, beside LMTP (root)", (*bench).replay},
+	{"neighbour", "what verify costs a latency-sensitive reader on the same disk (root, fio)", (*bench).neighbour},
 	{"memory", "peak memory against the size of the store", (*bench).memory},
 }
 
