@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"restore/lmtp":                 {"manifest", "restore", "restore/replay"},
 	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},
 	"cmd/mailsync/config":          {"manifest"},
+	"cmd/mailsync/doctor":          {"scan/beneath", "scan/maildir"},
 }
 
 // onlyIn says which outside packages belong to one room.

@@ -13,6 +13,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore/replay"
+	"mailsync/scan/beneath"
 )
 
 func (a *app) configCommand() *cobra.Command {
@@ -205,6 +206,10 @@ func reason(err error) error {
 	var pe *os.PathError
 	if errors.As(err, &pe) {
 		return pe.Err
+	}
+	var below *beneath.Error
+	if errors.As(err, &below) {
+		return below.Err
 	}
 	return err
 }

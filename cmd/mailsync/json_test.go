@@ -151,6 +151,11 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(0, "version")
 	l.run(0, "config", "show")
 	l.run(0, "config", "check")
+	if err := os.WriteFile("doveconf", []byte("#!/bin/sh\necho mail_location = maildir:$PWD/b/%u\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	l.run(1, "doctor", "--doveconf", "./doveconf") // state and store share a file system
+	l.run(73, "doctor", "--doveconf", "./doveconf", "--write", "./doveconf")
 	l.run(64, "frobnicate")
 	l.run(66, "scan", "./nowhere")
 	l.run(0, "scan", "./a", "./b")

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -51,6 +52,9 @@ func (f *Folders) UnmarshalText(text []byte) error {
 	}
 	return fmt.Errorf("folders %q is none of maildir++, fs", text)
 }
+
+// String returns the word in the configuration.
+func (f Folders) String() string { return cmp.Or(f.word, MaildirPP.word) }
 
 // Altered is what a stored copy with the archived message's identity and
 // another body means.
