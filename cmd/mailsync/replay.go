@@ -7,7 +7,9 @@ import (
 	"math"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -139,7 +141,9 @@ func (o *replayFlags) decision(opt *replay.Options) error {
 	case word == "skip" || word == "leave":
 	case word == "deliver" || word == "restore":
 		opt.Ambiguous = replay.Deliver
-	case ok && folder != "":
+	case ok && strings.EqualFold(folder, "INBOX"):
+		opt.Ambiguous = replay.Deliver
+	case ok && !slices.Contains(strings.Split(folder, "/"), "") && !strings.ContainsFunc(folder, unicode.IsControl):
 		opt.Ambiguous, opt.AmbiguousFolder = replay.InFolder, folder
 	default:
 		return usage("--ambiguous %q is none of skip, deliver, folder=NAME", word)
@@ -197,6 +201,15 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, err
 	}
 	opt.Target, opt.Witness = target.source(), target.witness()
+	if site := target.site(); site != nil {
+		opt.FolderDir = func(mailbox, folder string) (string, error) {
+			p, err := site.Place(mailbox)
+			if err != nil {
+				return "", err
+			}
+			return p.Folders().Dir(folder)
+		}
+	}
 	for _, s := range others {
 		opt.Others = append(opt.Others, s.source())
 	}

@@ -24,7 +24,7 @@ type delivering struct {
 	err     error // why it could not be fetched
 	items   []deliverItem
 	bytes   int64
-	folders map[string]bool
+	made    *folders // over all stretches
 	results map[int]*restore.Action
 	bodies  map[string]body
 	senders map[string]string // by position
@@ -76,10 +76,7 @@ func (b *delivering) deliver(ctx context.Context, d Deliverer) error {
 		if b.results[it.n] != nil {
 			continue // its bytes could not be fetched
 		}
-		if where := it.v.mailbox + "\x00" + it.into; (it.v.noBox || it.into != inbox) && !b.folders[where] {
-			b.folders[where] = true
-			actions = append(actions, b.r.mkdir(&it.v, it.into))
-		}
+		actions = append(actions, b.r.mkdirs(&it.v, it.into, b.made)...)
 		a := b.r.action(&it.v, it.into)
 		k := actionKey(&a)
 		byKey[k] = append(byKey[k], it.n)

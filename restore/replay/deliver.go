@@ -98,13 +98,16 @@ func (r *Run) action(v *verdict, into string) restore.Action {
 	if a.Date.IsZero() {
 		a.Date = r.o.Now
 	}
+	if into != inbox {
+		a.Dir = v.dir
+	}
 	if r.o.Keyword != "" {
 		a.Keywords = []string{r.o.Keyword}
 	}
 	if h := v.heal; h != nil && h.Good && h.Content() == v.digest && into == inbox {
 		// The very bytes that the damaged file once held: it is healed where it
 		// lies, under its name.
-		a.Op, a.Ref.Folder, a.Ref.Unique = restore.Replace, h.Folder, h.Unique
+		a.Op, a.Ref.Folder, a.Ref.Unique, a.Dir = restore.Replace, h.Folder, h.Unique, v.dir
 		a.Pre = restore.Ground{Sub: h.Sub, Name: []byte(h.Name), Size: h.Size, Inode: h.Inode}
 		a.Post.Sub, a.Post.Name, a.Flags = h.Sub, []byte(h.Name), h.Flags
 		a.Date, a.Keywords = time.Unix(0, h.MTime).UTC(), nil
@@ -118,7 +121,7 @@ func (r *Run) action(v *verdict, into string) restore.Action {
 // the position.
 func (r *Run) Actions(ctx context.Context) iter.Seq2[restore.Action, error] {
 	return func(yield func(restore.Action, error) bool) {
-		made := ""
+		made := new(folders)
 		for rec, err := range r.verdicts.records(ctx) {
 			if err != nil {
 				yield(restore.Action{}, err)
@@ -131,9 +134,8 @@ func (r *Run) Actions(ctx context.Context) iter.Seq2[restore.Action, error] {
 				return
 			}
 			if _, deliver, into, _ := r.wanted(&v); deliver {
-				if (v.noBox || into != inbox) && made != v.mailbox {
-					made = v.mailbox
-					if !yield(r.mkdir(&v, into), nil) {
+				for _, a := range r.mkdirs(&v, into, made) {
+					if !yield(a, nil) {
 						return
 					}
 				}
@@ -145,12 +147,34 @@ func (r *Run) Actions(ctx context.Context) iter.Seq2[restore.Action, error] {
 	}
 }
 
-// mkdir makes the mailbox or folder that a delivery needs.
-func (r *Run) mkdir(v *verdict, into string) restore.Action {
-	return restore.Action{
-		Op: restore.Mkdir, Ref: manifest.Ref{Store: r.target, Mailbox: v.mailbox, Folder: into}, State: restore.Planned,
-		Detail: "needed for replayed mail",
+// folders are those of one mailbox that are planned already.
+type folders struct {
+	mailbox     string
+	root, aside bool
+}
+
+// mkdirs are the actions that make the mailbox and the folder that a delivery
+// needs, each once: deliveries of one mailbox come together.
+func (r *Run) mkdirs(v *verdict, into string, made *folders) []restore.Action {
+	if made.mailbox != v.mailbox {
+		*made = folders{mailbox: v.mailbox}
 	}
+	var list []restore.Action
+	add := func(folder, dir string) {
+		list = append(list, restore.Action{
+			Op: restore.Mkdir, Ref: manifest.Ref{Store: r.target, Mailbox: v.mailbox, Folder: folder}, Dir: dir, State: restore.Planned,
+			Detail: "needed for replayed mail",
+		})
+	}
+	if v.noBox && !made.root {
+		made.root = true
+		add(inbox, "")
+	}
+	if into != inbox && v.noDir && !made.aside {
+		made.aside = true
+		add(into, v.dir)
+	}
+	return list
 }
 
 // Events yields the account, and delivers through d what is missing; with a

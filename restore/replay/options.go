@@ -81,6 +81,10 @@ type Options struct {
 	CrashAt         time.Time              // an absence that may be of the crash, and that nobody asked for, is no deletion; zero: none
 	Ambiguous       Decision
 	AmbiguousFolder string // UTF-8, levels separated by '/'
+	// FolderDir gives the directory, relative to the mailbox' root, of a folder
+	// that the mailbox does not have yet; an error says that it can have none.
+	// nil: as Maildir++ names folders.
+	FolderDir func(mailbox, folder string) (string, error)
 
 	Log     *DeliveryLog // nil: none
 	Ledger  *Ledger      // nil: none kept

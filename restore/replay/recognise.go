@@ -180,7 +180,8 @@ type look struct {
 	byHeader                                            map[manifest.HeaderID][]*class
 	noID                                                []*class // without Message-ID, by arrival
 	candidates                                          []*candidate
-	opaque, unread                                      int64 // messages that could be anything
+	opaque, unread                                      int64             // messages that could be anything
+	dirs                                                map[string]string // of the mailbox' folders, by name
 }
 
 // lookAt gives a verdict to each item of one mailbox.
@@ -217,6 +218,9 @@ func (r *Run) lookAt(ctx context.Context, j *job) ([]*verdict, error) {
 	}
 	r.o.Log.apply(l.out) // what a log explains needs no memory
 	l.remember(j.past)
+	if err := l.place(); err != nil {
+		return nil, err
+	}
 	return l.sorted(), nil
 }
 
@@ -281,6 +285,10 @@ func (l *look) read() error {
 		return err
 	}
 	defer v.Close()
+	l.dirs = map[string]string{}
+	for _, f := range v.Mailbox().Folders {
+		l.dirs[f.Name] = f.Dir
+	}
 	for e, err := range v.Entries(l.ctx) {
 		if err != nil {
 			return err

@@ -78,9 +78,11 @@ type verdict struct {
 	match    Match
 	folder   string // of the copy
 	file     string
+	dir      string // where it is delivered other than INBOX: that folder's directory, relative to the mailbox' root
 	detail   string
 	replayed bool // an earlier run delivered it
 	noBox    bool // the store has no such mailbox yet
+	noDir    bool // the mailbox has no folder dir yet
 	heal     *manifest.Entry
 	lost     bool // a record proves that it was there and was lost
 }
@@ -215,9 +217,11 @@ func (e *enc) verdict(v *verdict) {
 	e.str(string(v.match))
 	e.str(v.folder)
 	e.str(v.file)
+	e.str(v.dir)
 	e.str(v.detail)
 	e.bool(v.replayed)
 	e.bool(v.noBox)
+	e.bool(v.noDir)
 	e.bool(v.lost)
 	e.bool(v.heal != nil)
 	if h := v.heal; h != nil {
@@ -240,9 +244,11 @@ func (d *dec) verdict() (v verdict) {
 	v.match = Match(d.str())
 	v.folder = d.str()
 	v.file = d.str()
+	v.dir = d.str()
 	v.detail = d.str()
 	v.replayed = d.byte() != 0
 	v.noBox = d.byte() != 0
+	v.noDir = d.byte() != 0
 	v.lost = d.byte() != 0
 	if d.byte() != 0 {
 		v.heal = &manifest.Entry{

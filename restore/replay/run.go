@@ -64,6 +64,8 @@ func Prepare(ctx context.Context, o Options) (*Run, error) {
 		return nil, fmt.Errorf("%w: the window ends before it starts", ErrOptions)
 	case o.Ambiguous == InFolder && o.AmbiguousFolder == "":
 		return nil, fmt.Errorf("%w: no folder for ambiguous messages", ErrOptions)
+	case o.Keyword != "" && !validKeyword(o.Keyword):
+		return nil, fmt.Errorf("%w: %q is no keyword: up to %d letters, digits and signs other than ( ) { ] %% * \" \\ and space", ErrOptions, o.Keyword, maxKeyword)
 	}
 	if o.Memory <= 0 {
 		o.Memory = 64 << 20

@@ -43,9 +43,10 @@ func (r *Run) fetchAll(ctx context.Context, out chan<- *delivering) {
 	for range cap(free) {
 		free <- nil
 	}
+	made := new(folders)
 	limits := stretchLimits{verdicts: 1 << 20, messages: 8 << 10, bytes: r.o.Memory / 2}
 	for more := true; more; {
-		b := &delivering{r: r, folders: map[string]bool{}, free: free}
+		b := &delivering{r: r, made: made, free: free}
 		select {
 		case b.buf = <-free:
 		case <-ctx.Done():
