@@ -30,6 +30,7 @@ type fate uint8
 const (
 	fateNone      fate = iota
 	fateStored         // a mailbox took it
+	fateHanded         // the MTA handed it to the mail server, whose own log says more
 	fateDiscarded      // a filter threw it away
 	fateForwarded      // sent on, no copy kept
 	fateRefused        // bounced, rejected or expired: the sender was told
@@ -40,6 +41,8 @@ func (f fate) String() string {
 	switch f {
 	case fateStored:
 		return "stored"
+	case fateHanded:
+		return "handed to the mail server"
 	case fateDiscarded:
 		return "discarded by a filter"
 	case fateForwarded:
@@ -59,6 +62,23 @@ type logEvent struct {
 	at   time.Time
 	year bool // at names its year
 	fate fate
+	last bool // the mail server's own word, not the MTA's
+}
+
+// weight says which of several lines about one message and recipient counts:
+// the heaviest, of equals the last.
+func (e *logEvent) weight() int {
+	switch {
+	case e.fate == fateStored:
+		return 5
+	case e.last:
+		return 4
+	case e.fate == fateHanded:
+		return 3
+	case e.fate != fateQueued:
+		return 2
+	}
+	return 1
 }
 
 // OpenDeliveryLog checks that the files can be opened; compressed ones are
@@ -153,7 +173,7 @@ func (l *DeliveryLog) apply(out []verdict) {
 			v.state = stFiltered
 		case fateQueued:
 			v.state = stOpen
-		case fateStored:
+		case fateStored, fateHanded:
 		default:
 			continue
 		}
@@ -161,12 +181,15 @@ func (l *DeliveryLog) apply(out []verdict) {
 	}
 }
 
-// fate weighs the lines about one message for one recipient: a mailbox that
-// took it outweighs all, the last word of the queue counts.
+// fate weighs the lines about one message for one recipient. A mailbox that took
+// it outweighs all. What the mail server's filters did outweighs the MTA's word
+// that it handed the message over, as it does each time; that outweighs what else
+// became of it in the MTA, where the last word counts.
 func (l *DeliveryLog) fate(v *verdict) (fate, time.Time) {
 	rcpt, box := strings.ToLower(v.recipient), strings.ToLower(v.mailbox)
 	var got fate
 	var when time.Time
+	most := 0
 	for _, e := range l.events[v.messageID] {
 		if e.who != rcpt && e.orig != rcpt && e.who != box {
 			continue
@@ -181,13 +204,9 @@ func (l *DeliveryLog) fate(v *verdict) (fate, time.Time) {
 				continue
 			}
 		}
-		switch {
-		case e.fate == fateStored:
-			return fateStored, at
-		case e.fate == fateQueued && got != fateNone && got != fateQueued:
-			continue
+		if w := e.weight(); w >= most {
+			got, when, most = e.fate, at, w
 		}
-		got, when = e.fate, at
 	}
 	return got, when
 }
@@ -301,7 +320,9 @@ func (p *logParser) postfix(s string, e *logEvent) (string, bool) {
 			e.fate = fateDiscarded
 		case strings.HasPrefix(why, "(forwarded as "):
 			e.fate = fateForwarded
-		case service == "lmtp" || service == "virtual" || service == "local" || service == "pipe":
+		case service == "lmtp" || service == "pipe" || service == "local" && strings.HasPrefix(why, "(delivered to command"):
+			e.fate = fateHanded
+		case service == "virtual" || service == "local":
 			e.fate = fateStored
 		default:
 			return "", false // relayed: what the next host did is in its own log
@@ -359,11 +380,14 @@ func dovecotLine(s string, e *logEvent) (string, bool) {
 		return "", false
 	}
 	id = strings.TrimSpace(id)
+	e.last = true
 	switch {
 	case strings.HasPrefix(what, "stored mail into mailbox"), strings.HasPrefix(what, "saved mail to "):
 		e.fate = fateStored
 	case strings.HasPrefix(what, "forwarded to "), strings.HasPrefix(what, "redirected to "):
 		e.fate = fateForwarded
+	case strings.HasPrefix(what, "discarded duplicate vacation"): // of the answer, not of the message
+		return "", false
 	case strings.HasPrefix(what, "discarded"), strings.HasPrefix(what, "marked message to be discarded"):
 		e.fate = fateDiscarded
 	case strings.HasPrefix(what, "rejected"):

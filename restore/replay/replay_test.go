@@ -394,6 +394,16 @@ func TestDeliveryLog(t *testing.T) {
 		"Nov 22 08:00:03 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<9@example.net>: stored mail into mailbox 'INBOX'",
 		"Nov 22 08:00:04 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<9@example.net>: forwarded to <else@example.org>",
 		"Nov  2 08:00:03 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<8@example.net>: discarded",
+		// Postfix calls sent what it handed over, also what Sieve then forwards.
+		"Nov 22 08:00:04 gw postfix/cleanup[1]: 7A1B2C3D4E: message-id=<10@example.net>",
+		"Nov 22 08:00:05 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<10@example.net>: forwarded to <else@example.org>",
+		"Nov 22 08:00:05 gw postfix/lmtp[1]: 7A1B2C3D4E: to=<bob@example.com>, relay=store[private/dovecot-lmtp], dsn=2.0.0, status=sent (250 2.0.0 <bob@example.com> x Saved)",
+		"Nov 22 08:00:04 gw postfix/cleanup[1]: 8A1B2C3D4E: message-id=<11@example.net>",
+		"Nov 22 08:00:05 gw postfix/pipe[1]: 8A1B2C3D4E: to=<bob@example.com>, relay=dovecot, dsn=2.0.0, status=sent (delivered via dovecot service)",
+		"Nov 22 08:00:05 store dovecot: lda(bob@example.com)<9><x>: sieve: msgid=<12@example.net>: discarded duplicate vacation response to <sender@example.net>",
+		"Nov 22 08:00:04 gw postfix/cleanup[1]: 9A1B2C3D4E: message-id=<13@example.net>",
+		"Nov 22 08:00:05 gw postfix/local[1]: 9A1B2C3D4E: to=<bob@example.com>, relay=local, dsn=2.0.0, status=sent (delivered to command: /usr/lib/dovecot/dovecot-lda)",
+		"Nov 22 08:00:05 gw postfix/local[1]: 9A1B2C3D4E: to=<bob@example.com>, relay=local, dsn=2.0.0, status=sent (forwarded as AA1B2C3D4E)",
 	}, "\n") + "\n"
 	name := filepath.Join(t.TempDir(), "mail.log")
 	if err := os.WriteFile(name, []byte(log), 0o600); err != nil {
@@ -407,9 +417,10 @@ func TestDeliveryLog(t *testing.T) {
 	want := map[string]Outcome{
 		"<1@example.net>": Filtered, "<2@example.net>": Filtered, "<3@example.net>": Filtered, "<4@example.net>": WouldDeliver,
 		"<5@example.net>": Filtered, "<6@example.net>": Ambiguous, "<7@example.net>": WouldDeliver, "<8@example.net>": WouldDeliver,
-		"<9@example.net>": WouldDeliver,
+		"<9@example.net>": WouldDeliver, "<10@example.net>": Filtered, "<11@example.net>": WouldDeliver,
+		"<12@example.net>": WouldDeliver, "<13@example.net>": WouldDeliver,
 	}
-	for i := 1; i <= 9; i++ {
+	for i := 1; i <= 13; i++ {
 		g.put(at, mail(i, at), bob)
 	}
 	o := options(t, g, s)
