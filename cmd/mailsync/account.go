@@ -75,9 +75,9 @@ func (a *app) delivery(d *replay.Delivery) {
 	if d.MessageID != nil {
 		id = ui.Escape(*d.MessageID)
 	}
-	a.out.Print(fmt.Sprintf("%s  %s  %s  %s", word, to, id, a.out.Style.Dim(ui.Escape(d.Source))))
+	a.out.Text(16, fmt.Sprintf("%s  %s  %s  %s", word, to, id, a.out.Style.Dim(ui.Escape(d.Source))))
 	if d.Detail != "" {
-		a.out.Print(strings.Repeat(" ", 16) + a.out.Style.Dim(ui.EscapeText(d.Detail)))
+		a.out.Text(16, strings.Repeat(" ", 16)+a.out.Style.Dim(ui.EscapeText(d.Detail)))
 	}
 }
 

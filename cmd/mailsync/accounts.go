@@ -29,9 +29,8 @@ func (r *accounts) add(ev *replay.Event) {
 // table is the account a mailbox; without all, the twenty that matter most.
 func (r *accounts) table(all bool) ui.Table {
 	rows := slices.Clone(r.rows)
-	openOf := func(a *replay.Account) int64 { return a.WouldDeliver + a.Ambiguous + a.Failed + a.Unexplained }
 	slices.SortStableFunc(rows, func(x, y replay.Account) int {
-		if d := openOf(&y) - openOf(&x); d != 0 {
+		if d := unsettled(&y) + y.WouldDeliver - unsettled(&x) - x.WouldDeliver; d != 0 {
 			return int(d)
 		}
 		if d := y.Delivered - x.Delivered; d != 0 {
@@ -45,23 +44,41 @@ func (r *accounts) table(all bool) ui.Table {
 		rest = int64(len(rows) - some)
 		rows = rows[:some]
 	}
-	t := ui.Table{{"mailbox", ">archived", ">present", ">delivered", ">to deliver", ">deleted", ">filtered", ">duplicate", ">open", ""}}
+	t := ui.Table{{"mailbox"}}
 	for i := range rows {
-		x := &rows[i]
-		closed := "closed"
-		switch {
-		case x.Ambiguous+x.Failed+x.Unexplained > 0:
-			closed = "open"
-		case x.WouldDeliver > 0:
-			closed = "to deliver"
+		t = append(t, []string{ui.Name(rows[i].Mailbox)})
+	}
+	for _, c := range columns {
+		if c.spare && !slices.ContainsFunc(rows, func(x replay.Account) bool { return c.of(&x) != 0 }) {
+			continue
 		}
-		t = append(t, []string{
-			ui.Name(x.Mailbox), ui.Count(x.Archived), ui.Count(x.Present), ui.Count(x.Delivered), ui.Count(x.WouldDeliver),
-			ui.Count(x.Deleted), ui.Count(x.Filtered), ui.Count(x.Duplicate), ui.Count(x.Ambiguous + x.Failed + x.Unexplained), closed,
-		})
+		t[0] = append(t[0], c.head)
+		for i := range rows {
+			t[i+1] = append(t[i+1], ui.Count(c.of(&rows[i])))
+		}
 	}
 	if rest+r.more > 0 {
-		t = append(t, []string{"… " + ui.Count(rest+r.more) + " more", "", "", "", "", "", "", "", "", ""})
+		t = append(t, append([]string{"… " + ui.Count(rest+r.more) + " more"}, make([]string, len(t[0])-1)...))
 	}
 	return t
+}
+
+// unsettled is what nothing accounts for yet.
+func unsettled(a *replay.Account) int64 { return a.Ambiguous + a.Failed + a.Unexplained }
+
+// columns of the table of accounts. Those that are spare are left out where they
+// hold nothing, so that the table fits a terminal of 80 columns.
+var columns = []struct {
+	head  string
+	spare bool
+	of    func(*replay.Account) int64
+}{
+	{">archived", false, func(a *replay.Account) int64 { return a.Archived }},
+	{">present", false, func(a *replay.Account) int64 { return a.Present }},
+	{">delivered", true, func(a *replay.Account) int64 { return a.Delivered }},
+	{">to deliver", true, func(a *replay.Account) int64 { return a.WouldDeliver }},
+	{">deleted", true, func(a *replay.Account) int64 { return a.Deleted }},
+	{">filtered", true, func(a *replay.Account) int64 { return a.Filtered }},
+	{">double", true, func(a *replay.Account) int64 { return a.Duplicate }},
+	{">open", false, unsettled},
 }

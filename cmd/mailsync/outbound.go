@@ -136,8 +136,8 @@ func (a *app) sending(x *replay.Outgoing) {
 	if x.MessageID != nil {
 		id = ui.Escape(*x.MessageID)
 	}
-	a.out.Print(word + "  " + ui.Name(x.Recipient) + "  " + id + "  " + a.out.Style.Dim(ui.Escape(x.Source)))
+	a.out.Text(16, word+"  "+ui.Name(x.Recipient)+"  "+id+"  "+a.out.Style.Dim(ui.Escape(x.Source)))
 	if x.Detail != "" {
-		a.out.Print(strings.Repeat(" ", 16) + a.out.Style.Dim(ui.EscapeText(x.Detail)))
+		a.out.Text(16, strings.Repeat(" ", 16)+a.out.Style.Dim(ui.EscapeText(x.Detail)))
 	}
 }

@@ -69,7 +69,7 @@ func printed(s string) int {
 }
 
 // narrowest is how far a column of text is cut to make a table fit.
-const narrowest = 16
+const narrowest = 12
 
 // fit cuts the widest columns of text in the middle until the table is no wider
 // than width. Columns of numbers stay.
@@ -86,7 +86,7 @@ func (t Table) fit(widths []int, right []bool, width int) {
 			}
 		}
 		if widest < 0 {
-			return
+			break // as narrow as it gets
 		}
 		widths[widest]--
 		total--
