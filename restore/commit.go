@@ -58,6 +58,7 @@ func (r *Run) finish(ctx context.Context, b *batch, src Source) {
 // rewrite takes a void batch back and prepares its items anew.
 func (r *Run) rewrite(ctx context.Context, b *batch, src Source) error {
 	r.takeBack(b)
+	r.undraft(b)
 	r.unready(b) // what was synced in vain is not trusted
 	b.barrier.Close()
 	bar, err := r.open.disks.Open(b.root, b.disk)
@@ -113,6 +114,7 @@ func (b *batch) any() bool {
 
 // let releases what a batch holds.
 func (r *Run) let(b *batch) {
+	r.undraft(b)
 	r.unready(b)
 	for _, t := range b.items {
 		r.unlist(t)
@@ -133,6 +135,7 @@ func (r *Run) let(b *batch) {
 func (r *Run) commit(ctx context.Context, b *batch) error {
 	r.batchN++
 	b.n = r.batchN
+	r.draft(b)
 	if err := r.intents(b); err != nil {
 		return err
 	}

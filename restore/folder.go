@@ -39,6 +39,7 @@ type folder struct {
 	hidden          bool              // made by this run, and still under a temporary name
 	lost            bool              // it never got its own
 	letters         *maildir.Keywords // the keyword table, while a lock is held
+	table           *tableDraft       // what it becomes by the batch that is being committed
 }
 
 // openFolder opens a folder; the error wraps fs.ErrNotExist where it, or one

@@ -423,17 +423,24 @@ func (r *Run) keywordLetters(ctx context.Context, f *folder, t *item) (string, e
 		return "", nil
 	}
 	if f.letters == nil {
-		p, _, err := place.ReadSmall(f.control, keywordsName, place.MaxSmall)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		table, err := maildir.ParseKeywords(bytesReader(p))
+		table, err := tableOf(f)
 		if err != nil {
 			return "", fmt.Errorf("the folder's keyword table: %w", err)
 		}
-		f.letters = &table
+		f.letters = table
 	}
 	letters, missing := f.letters.Letters(names)
+	if len(missing) > 0 {
+		published, err := r.publishTable(ctx, f)
+		if published {
+			if f.letters, err = tableOf(f); err == nil {
+				letters, missing = f.letters.Letters(names)
+			}
+		}
+		if err != nil {
+			return "", fmt.Errorf("the folder's keyword table: %w", err)
+		}
+	}
 	if len(missing) == 0 {
 		return letters, nil
 	}

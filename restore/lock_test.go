@@ -12,14 +12,15 @@ import (
 
 // The server's lock exists only with content that a power cut cannot take, so
 // that the same command again, right after the cut, finds a lock of a dead
-// process and neither waits nor ends with "try again". So does a UID list that
-// is restored: half a list renumbers messages.
+// process and neither waits nor ends with "try again". So do a UID list that
+// is restored, for half a list renumbers messages, keyword tables and
+// subscriptions.
 func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 	w := newWorld(t)
 	everything(w)
 	var mu sync.Mutex
 	pending, durable := map[uint64]bool{}, map[uint64]bool{}
-	locks := 0
+	locks, tables := 0, 0
 	real := place.System()
 	calls := real
 	calls.Write = func(fd int, p []byte) (int, error) {
@@ -47,6 +48,16 @@ func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 		}
 		return nil
 	}
+	calls.Replace = func(a int, an string, b int, bn string) error {
+		var st unix.Stat_t
+		err := unix.Fstatat(a, an, &st, unix.AT_SYMLINK_NOFOLLOW)
+		mu.Lock()
+		if tables++; err != nil || !durable[st.Ino] {
+			t.Errorf("%s gets its name before its content is durable (%v)", bn, err)
+		}
+		mu.Unlock()
+		return real.Replace(a, an, b, bn)
+	}
 	calls.Linkat = func(a int, an string, b int, bn string) error {
 		if strings.HasSuffix(bn, ".lock") || bn == uidlistName {
 			var st unix.Stat_t
@@ -64,6 +75,9 @@ func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 	w.restore("primary", "backup")
 	if locks == 0 {
 		t.Fatal("no lock was taken: the test is broken")
+	}
+	if tables == 0 {
+		t.Fatal("no table was written: the test is broken")
 	}
 	w.noLeftovers("primary")
 }

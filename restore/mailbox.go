@@ -64,7 +64,8 @@ type mbox struct {
 	disk  *place.Disk
 	own   place.Owner // of new files and folders: as the root directory's
 	quota quota
-	lost  bool // it was to be made and is not there
+	lost  bool       // it was to be made and is not there
+	subs  *subsDraft // what its subscriptions become by the batch that is being committed
 }
 
 // open opens the root of a mailbox; the error wraps fs.ErrNotExist where there is none.

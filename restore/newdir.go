@@ -109,7 +109,7 @@ func (s *stager) descend(d *beneath.Dir, name string, own place.Owner) (*beneath
 		return sub, err
 	}
 	sub, made, err := s.r.ops.MakeDir(d, name, own)
-	if err == nil && made {
+	if err == nil && made && !s.b.covers(d) {
 		if err = s.r.ops.Fsync(d.Fd(), d.Path()); err != nil {
 			_ = sub.Close()
 		}

@@ -39,7 +39,10 @@ func (s *stager) prepare(t *item) error {
 			return t.unopened(err)
 		}
 		t.box = m
-		return s.enter(m.root, m.disk)
+		if err := s.enter(m.root, m.disk); err != nil {
+			return err
+		}
+		return s.r.noteOpen(folderKey{m.name, ""})
 	}
 	t.end(Failed, "unknown operation %q", t.a.Op)
 	return nil

@@ -53,6 +53,8 @@ type batch struct {
 	barrier *place.Barrier
 	folders map[folderKey]bool
 	locks   map[*folder]*place.Ready // of folders that a server serves: durable with the first barrier
+	tables  []*folder                // whose keyword tables were drafted
+	subs    []*mbox                  // whose subscriptions were
 	count   int
 	bytes   int64
 }
@@ -279,11 +281,7 @@ func (s *stager) lockLater(f *folder) error {
 	if f.hidden || f.control == nil || s.b.locks[f] != nil {
 		return nil
 	}
-	now, err := s.atOnce(f)
-	if err != nil {
-		return err
-	}
-	ready, err := s.r.lockerOf(f).Prepare(f.control, now)
+	ready, err := s.r.lockerOf(f).Prepare(f.control, !s.b.covers(f.control))
 	if err != nil {
 		return err
 	}
@@ -295,17 +293,12 @@ func (s *stager) lockLater(f *folder) error {
 	return nil
 }
 
-// atOnce tells whether what is written into the folder's control directory is
-// not made durable by the batch's barrier.
-func (s *stager) atOnce(f *folder) (bool, error) {
-	st, err := f.control.Self()
-	return err != nil || !s.b.barrier.Batches() || st.Dev != s.b.disk.Dev, err
-}
-
 // lockerOf makes lock files that the folder's server can judge and remove.
-func (r *Run) lockerOf(f *folder) *place.Locker {
+func (r *Run) lockerOf(f *folder) *place.Locker { return r.lockerFor(f.own) }
+
+func (r *Run) lockerFor(own place.Owner) *place.Locker {
 	l := *r.locker
-	l.UID, l.GID = f.own.UID, f.own.GID
+	l.UID, l.GID = own.UID, own.GID
 	return &l
 }
 

@@ -76,20 +76,16 @@ func (s *stager) prepareUIDs(t *item) error {
 	if err := s.lockLater(f); err != nil {
 		return err
 	}
-	if f.server || len(u.Lines) == 0 && u.GUID == "" {
-		return nil // what is there is changed under the lock
+	if f.server || len(u.Lines) == 0 && u.GUID == "" || !s.b.covers(f.control) {
+		return nil // what is there, or not in the barrier's reach, is changed under the lock
 	}
 	var text bytes.Buffer
 	h := maildir.UIDHeader{Version: 3, UIDValidity: u.Validity, NextUID: u.Next, GUID: u.GUID}
 	if err := maildir.WriteUIDList(&text, h, sequence(mergeUIDs(nil, u.Lines))); err != nil {
 		return err
 	}
-	now, err := s.atOnce(f)
-	if err != nil {
-		return err
-	}
 	name := s.r.temp()
-	inode, err := s.r.ops.WriteFile(f.control, name, text.Bytes(), f.own, now)
+	inode, err := s.r.ops.WriteFile(f.control, name, text.Bytes(), f.own, false)
 	if err != nil {
 		return err
 	}
@@ -340,20 +336,25 @@ func (r *Run) linkBox(ctx context.Context, t *item) {
 // subscribe adds a folder to the subscriptions, or takes it out again.
 func (r *Run) subscribe(ctx context.Context, t *item, in bool) error {
 	m := t.box
+	if in {
+		if ok, err := r.publishSubs(ctx, t); ok || err != nil {
+			if err != nil {
+				err = fmt.Errorf("subscriptions: %w", err)
+			}
+			return err
+		}
+	}
 	d, err := r.open.controlRoot(m)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	l := *r.locker
-	l.UID, l.GID = m.own.UID, m.own.GID
-	names := m.place.Folders()
-	_, changed, err := l.Rewrite(ctx, d, subsName, m.own, func(old []byte) ([]byte, error) {
-		subs, err := maildir.ParseSubscriptions(bytes.NewReader(old), names)
-		if err != nil && old != nil {
+	_, changed, err := r.lockerFor(m.own).Rewrite(ctx, d, subsName, m.own, func(old []byte) ([]byte, error) {
+		folders, err := subscribed(old, m)
+		if err != nil {
 			return nil, err
 		}
-		folders, changed := subs.Folders, false
+		changed := false
 		if in {
 			folders, changed = insert(folders, t.a.Ref.Folder)
 		} else {
@@ -362,7 +363,7 @@ func (r *Run) subscribe(ctx context.Context, t *item, in bool) error {
 		if !changed {
 			return nil, nil
 		}
-		return maildir.FormatSubscriptions(folders, names)
+		return maildir.FormatSubscriptions(folders, m.place.Folders())
 	})
 	switch {
 	case err != nil:
