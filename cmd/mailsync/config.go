@@ -24,10 +24,17 @@ stores, lists of users, archives, maps, the state directory and its copies.
 It warns where the record would be lost together with the store.`,
 		RunE: a.do(a.configCheck),
 	}
+	var origin bool
 	show := &cobra.Command{
 		Use: "show", Short: "what applies, and where it comes from", Args: cobra.NoArgs,
-		RunE: a.do(a.configShow),
+		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
+			if origin {
+				return a.configOrigin()
+			}
+			return a.configShow(ctx, args)
+		}),
 	}
+	show.Flags().BoolVar(&origin, "origin", false, "each value with where it comes from: flag, environment, file and line, default")
 	return family("config", "check or show the configuration", check, show)
 }
 

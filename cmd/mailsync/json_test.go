@@ -150,6 +150,7 @@ func TestJSONDocumented(t *testing.T) {
 	}
 	l.run(0, "version")
 	l.run(0, "config", "show")
+	l.run(0, "config", "show", "--origin")
 	l.run(0, "config", "check")
 	if err := os.WriteFile("doveconf", []byte("#!/bin/sh\necho mail_location = maildir:$PWD/b/%u\n"), 0o755); err != nil {
 		t.Fatal(err)

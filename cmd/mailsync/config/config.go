@@ -37,6 +37,8 @@ type Config struct {
 
 	// File is where it was read; "" when there is none.
 	File string `toml:"-"`
+
+	lines map[string]int // on which line each key stands
 }
 
 // Store is one [stores.NAME].
@@ -128,6 +130,7 @@ func Parse(file string, data []byte) (*Config, error) {
 	if err := d.Decode(c); err != nil {
 		return nil, positioned(file, err)
 	}
+	c.lines = linesOf(data)
 	for _, name := range sortedKeys(c.Stores) {
 		s := c.Stores[name]
 		s.Name = name

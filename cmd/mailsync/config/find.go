@@ -29,33 +29,36 @@ func Find(named string, getenv func(string) string) (*Config, error) {
 // configuration, $MAILSYNC_STATE, /var/lib/mailsync for root,
 // $XDG_STATE_HOME/mailsync (~/.local/state/mailsync) for others.
 func (c *Config) StateDir(flag string, getenv func(string) string, uid int) (string, error) {
-	dir := flag
-	if dir == "" {
-		dir = c.State
+	v, err := c.StateValue(flag, getenv, uid)
+	return v.Text, err
+}
+
+// StateValue is StateDir, with where it is from.
+func (c *Config) StateValue(flag string, getenv func(string) string, uid int) (Value, error) {
+	v := Value{Key: "state", By: "default"}
+	xdg, home := getenv("XDG_STATE_HOME"), getenv("HOME")
+	switch env := getenv("MAILSYNC_STATE"); {
+	case flag != "":
+		v.Text, v.By, v.From = flag, "flag", "--state"
+	case c.State != "":
+		v.Text, v.By, v.From = c.State, "file", fmt.Sprintf("%s:%d", c.File, c.lines["state"])
+	case env != "":
+		v.Text, v.By, v.From = env, "environment", "$MAILSYNC_STATE"
+	case uid == 0:
+		v.Text = "/var/lib/mailsync"
+	case xdg != "":
+		v.Text, v.By, v.From = filepath.Join(xdg, "mailsync"), "environment", "$XDG_STATE_HOME"
+	case home != "":
+		v.Text, v.By, v.From = filepath.Join(home, ".local", "state", "mailsync"), "environment", "$HOME"
+	default:
+		return Value{}, fmt.Errorf("%w: no state directory: neither --state nor state nor $HOME is set", ErrConfig)
 	}
-	if dir == "" {
-		dir = getenv("MAILSYNC_STATE")
-	}
-	if dir == "" && uid == 0 {
-		dir = "/var/lib/mailsync"
-	}
-	if dir == "" {
-		if xdg := getenv("XDG_STATE_HOME"); xdg != "" {
-			dir = filepath.Join(xdg, "mailsync")
-		}
-	}
-	if dir == "" {
-		home := getenv("HOME")
-		if home == "" {
-			return "", fmt.Errorf("%w: no state directory: neither --state nor state nor $HOME is set", ErrConfig)
-		}
-		dir = filepath.Join(home, ".local", "state", "mailsync")
-	}
-	abs, err := filepath.Abs(dir)
+	abs, err := filepath.Abs(v.Text)
 	if err != nil {
-		return "", fmt.Errorf("%w: state directory %q: %w", ErrConfig, dir, err)
+		return Value{}, fmt.Errorf("%w: state directory %q: %w", ErrConfig, v.Text, err)
 	}
-	return abs, nil
+	v.Text = abs
+	return v, nil
 }
 
 // isFile tells whether path is an existing regular file.
