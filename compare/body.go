@@ -339,7 +339,7 @@ func (b *body) group(head int32) (*Group, error) {
 		switch {
 		case e != nil:
 			if f := b.folders[b.folder[e.Folder]].info[i]; f != nil {
-				g.UIDValidity[i] = f.UIDValidity
+				g.UIDValidity[i] = f.Validity()
 			}
 		case s.Unknown != "":
 			g.Copies[i].Unknown = s.Unknown

@@ -58,8 +58,16 @@ func (b *body) takeGaps(side int, v View) {
 	}
 	for i := range s.Mailbox.Folders {
 		f := &s.Mailbox.Folders[i]
-		if f.UIDValidity == 0 && !f.UIDListStamp.IsZero() && s.gap(f.Name, UIDList) == nil {
-			s.gaps = append(s.gaps, Gap{Folder: f.Name, What: UIDList, Lost: true, Reason: "it was gone or broken when it was recorded"})
+		if !f.UIDListStamp.IsZero() && f.Validity() == 0 && s.gap(f.Name, UIDList) == nil {
+			g := Gap{Folder: f.Name, What: UIDList, Lost: true, Reason: "it was gone or broken when it was recorded"}
+			if f.UIDListStamp.Kept() && !f.UIDListStamp.Lost() {
+				g.Lost, g.Reason = false, "it could not be read when it was recorded"
+			}
+			s.gaps = append(s.gaps, g)
+		}
+		if f.KeywordsStamp.Kept() && s.gap(f.Name, KeywordTable) == nil {
+			// The entries name keywords by an older table: nothing is known of now.
+			s.gaps = append(s.gaps, Gap{Folder: f.Name, What: KeywordTable, Reason: "it was gone, broken or could not be read when it was recorded"})
 		}
 	}
 	for _, g := range s.gaps {
@@ -91,7 +99,7 @@ func (b *body) uidValidity(k int, have []int, copies []Copy, row *Row) {
 	var known []int
 	var parts []string
 	for _, i := range have {
-		name, v := b.c.infos[i].Name, f.info[i].UIDValidity
+		name, v := b.c.infos[i].Name, f.info[i].Validity()
 		g := b.sides[i].gap(d.Folder, UIDList)
 		switch {
 		case v != 0:

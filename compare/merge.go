@@ -160,7 +160,7 @@ func (m *merger) enter(folder string) {
 	for i := range m.uv {
 		m.uv[i] = 0
 		if f.info[i] != nil {
-			m.uv[i] = f.info[i].UIDValidity
+			m.uv[i] = f.info[i].Validity()
 		}
 	}
 }

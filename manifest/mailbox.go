@@ -22,6 +22,27 @@ func (s DirStamp) Same(rec DirStamp) bool {
 	return rec.Safe && s.Inode == rec.Inode && s.MTime == rec.MTime && s.CTime == rec.CTime && s.Size == rec.Size
 }
 
+// keptUnread is the size in the stamp of what could not be read.
+const keptUnread = -1
+
+// KeptStamp stands in place of a server's small file whose content the record
+// carries on from an earlier look, because the file is lost or broken, or could
+// not be read. inode is that of the file then. It proves nothing about now.
+func KeptStamp(inode uint64, lost bool) DirStamp {
+	s := DirStamp{Inode: inode}
+	if !lost {
+		s.Size = keptUnread
+	}
+	return s
+}
+
+// Kept tells whether the record carries on what an earlier look has seen: it
+// is not what was on disk. No file has a ctime of 0.
+func (s DirStamp) Kept() bool { return s.Inode != 0 && s.CTime == 0 && s.MTime == 0 && !s.Safe }
+
+// Lost tells whether a kept file was proven to be gone or broken.
+func (s DirStamp) Lost() bool { return s.Kept() && s.Size != keptUnread }
+
 // Folder is what is known of one folder of a mailbox, apart from its messages.
 type Folder struct {
 	Name          string   // UTF-8, '/'-separated; "INBOX" is the mailbox' root
@@ -35,6 +56,15 @@ type Folder struct {
 
 	// Stamps of: the folder's directory itself, new, cur, and the server's uidlist and keyword files.
 	SelfStamp, NewStamp, CurStamp, UIDListStamp, KeywordsStamp DirStamp
+}
+
+// Validity returns the UIDVALIDITY that the server's list had when the folder
+// was looked at: 0 where there was none, even if the record knows an earlier one.
+func (f *Folder) Validity() uint32 {
+	if f.UIDListStamp.Kept() {
+		return 0
+	}
+	return f.UIDValidity
 }
 
 // Mailbox is what is known of one mailbox, apart from its messages.

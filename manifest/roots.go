@@ -117,7 +117,10 @@ func (r *rooter) roots(mb *Mailbox) (content, state Digest) {
 	for i := range mb.Folders {
 		b = append(b, 'V')
 		b = appendString(b, mb.Folders[i].Name)
-		b = binary.LittleEndian.AppendUint32(b, mb.Folders[i].UIDValidity)
+		b = binary.LittleEndian.AppendUint32(b, mb.Folders[i].Validity())
+		if mb.Folders[i].KeywordsStamp.Kept() {
+			b = append(b, 'K') // names that nobody has on disk are no server's state
+		}
 	}
 	b = append(b, 'S')
 	b = appendBool(b, mb.Subscribed)

@@ -55,7 +55,8 @@ func TestUIDKept(t *testing.T) {
 }
 
 // A UID list that is lost, empty, NULs or torn is restored from the record,
-// with the same UIDs and a next UID that is never lower.
+// with the same UIDs and a next UID that is never lower, however often the
+// store was scanned since.
 func TestUIDListRestored(t *testing.T) {
 	for name, harm := range map[string]func(*world, string){
 		"lost":  func(w *world, _ string) { w.must(os.Remove(w.path("primary", "a", "dovecot-uidlist"))) },
@@ -65,31 +66,38 @@ func TestUIDListRestored(t *testing.T) {
 		},
 		"torn": func(w *world, l string) { w.write(w.path("primary", "a", "dovecot-uidlist"), l[:len(l)-20], epoch) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			list := uidStore(w, 5)
-			harm(w, list)
-			p := w.plan("primary", "backup")
-			if b := w.forecast(p); b.UIDs != UIDRestored || b.UIDValidity {
-				t.Errorf("%+v", b)
-			}
-			res := w.apply(p, "primary", "backup")
-			w.must(res.err)
-			got := readUIDs([]byte(w.uidlist()))
-			if got.err != nil || got.header.UIDValidity != 1700000000 || got.next < 6 || len(got.records) != 5 {
-				t.Fatalf("%v %+v next %d, %d records", got.err, got.header, got.next, len(got.records))
-			}
-			for i, rec := range got.records {
-				if rec.UID != uint32(i+1) || rec.Base != msgName(i) {
-					t.Errorf("line %d: %d %s", i, rec.UID, rec.Base)
-				}
-			}
-			if p := w.plan("primary", "backup"); p.Forecast().Work() {
-				t.Errorf("work is left: %v", summary(w.actions(p)))
-			}
-			w.must(w.undo("primary", res.id).err)
-		})
+		for scans := range 4 {
+			t.Run(fmt.Sprintf("%s, %d scans since", name, scans), func(t *testing.T) { restoreUIDList(t, harm, scans) })
+		}
 	}
+}
+
+func restoreUIDList(t *testing.T, harm func(*world, string), scans int) {
+	w := newWorld(t)
+	list := uidStore(w, 5)
+	harm(w, list)
+	for range scans { // none of them may forget what the list held
+		w.scan("primary")
+	}
+	p := w.plan("primary", "backup")
+	if b := w.forecast(p); b.UIDs != UIDRestored || b.UIDValidity {
+		t.Errorf("%+v", b)
+	}
+	res := w.apply(p, "primary", "backup")
+	w.must(res.err)
+	got := readUIDs([]byte(w.uidlist()))
+	if got.err != nil || got.header.UIDValidity != 1700000000 || got.next < 6 || len(got.records) != 5 {
+		t.Fatalf("%v %+v next %d, %d records", got.err, got.header, got.next, len(got.records))
+	}
+	for i, rec := range got.records {
+		if rec.UID != uint32(i+1) || rec.Base != msgName(i) {
+			t.Errorf("line %d: %d %s", i, rec.UID, rec.Base)
+		}
+	}
+	if p := w.plan("primary", "backup"); p.Forecast().Work() {
+		t.Errorf("work is left: %v", summary(w.actions(p)))
+	}
+	w.must(w.undo("primary", res.id).err)
 }
 
 // An older copy was promoted: the safe next UID is named with its command, and

@@ -209,7 +209,7 @@ func (u *uidPlanner) list(ctx context.Context, f *folderPlan) ([]Action, error) 
 		b.box.Note = "what lies in the place of the UID list of " + f.name + " is no file: UIDs are not looked after"
 		return nil, nil
 	}
-	if s == nil && b.p.open == nil && f.there != nil && f.there.UIDValidity != 0 {
+	if s == nil && b.p.open == nil && f.there != nil && f.there.Validity() != 0 {
 		s = &uidState{there: true, header: maildir.UIDHeader{UIDValidity: f.there.UIDValidity}, next: f.there.UIDNext}
 	}
 	if s != nil && s.there && s.broken == nil {

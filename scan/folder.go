@@ -279,6 +279,7 @@ func (fl *folderLook) task(it *item) task {
 		t.entry.UID = fl.uids.UID(t.name.ServerBase)
 	}
 	if t.name.Letters != "" {
+		fl.lettered++
 		t.entry.Keywords = fl.keywords(t.name.Letters)
 	} else if fl.courier != nil {
 		t.entry.Keywords = fl.courier.names[t.name.ServerBase]

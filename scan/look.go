@@ -54,6 +54,9 @@ type LookOptions struct {
 	// Crashed: a crash may lie between the record and now; no stamp is
 	// trusted, and an absence proves no deletion.
 	Crashed bool
+	// Keep: the look is recorded. UIDs and keyword names of files that are lost,
+	// broken or cannot be read are those of the record; without, they are none.
+	Keep bool
 	// Adopted: the record is of another file system, on purpose. Its digests
 	// are compared with what is read; no absence is derived from it.
 	Adopted bool

@@ -165,6 +165,7 @@ func (v *View) finish(ctx context.Context) error {
 		if fl.alternate > 0 {
 			v.alternate(fl)
 		}
+		v.lostTable(fl)
 	}
 	if err := v.tmp.report(ctx, v); err != nil {
 		return err

@@ -95,7 +95,7 @@ type looked struct {
 func (r *run) look(ctx context.Context, j *job, crashed bool) (*looked, error) {
 	out := &looked{name: j.name}
 	o := LookOptions{
-		Progress: r.o.Progress, Crashed: crashed, Adopted: r.o.Adopt, Accept: r.o.Accept,
+		Progress: r.o.Progress, Crashed: crashed, Adopted: r.o.Adopt, Accept: r.o.Accept, Keep: true,
 		Finding: func(f manifest.Finding) { out.findings = append(out.findings, f) },
 		Accepted: func(a Acceptance) {
 			out.accepted = append(out.accepted, manifest.Acceptance{

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,130 @@ func TestLostUIDList(t *testing.T) {
 	for range 2 {
 		if m = mustLook(t, s, "u", m, LookOptions{}); len(m.findings) != 1 || m.findings[0].Certainty != manifest.Suspicion {
 			t.Error(m.kinds())
+		}
+	}
+}
+
+// TestLostFilesAreNotLaundered: while the UID list or the keyword table is
+// lost, broken or unreadable, a recorded look carries on what the record knew,
+// however often; a look that is not recorded tells what is on disk; and the
+// next whole file is the truth again.
+func TestLostFilesAreNotLaundered(t *testing.T) {
+	const list, table = "u/dovecot-uidlist", "u/dovecot-keywords"
+	unreadable := func() beneath.Calls {
+		c := beneath.System()
+		openat2 := c.Openat2
+		c.Openat2 = func(fd int, path string, how *unix.OpenHow) (int, error) {
+			if strings.HasPrefix(path, "dovecot-") {
+				return -1, unix.EIO
+			}
+			return openat2(fd, path, how)
+		}
+		return c
+	}
+	for name, c := range map[string]struct {
+		harm   func(b *tree, list string)
+		opaque bool
+		torn   bool // the header is whole
+		lost   bool
+	}{
+		"lost":  {harm: func(b *tree, _ string) { b.remove(list, table) }, lost: true},
+		"empty": {harm: func(b *tree, _ string) { b.write(list, ""); b.remove(table) }, lost: true},
+		"NULs":  {harm: func(b *tree, _ string) { b.write(list, strings.Repeat("\x00", 200)); b.write(table, "\x00\x00\x00\n") }, lost: true},
+		"torn":  {harm: func(b *tree, l string) { b.write(list, l[:len(l)-20]); b.remove(table) }, torn: true},
+		"other": {harm: func(b *tree, l string) {
+			b.write(list, strings.Replace(l[:len(l)-20], "V7", "V8", 1))
+			b.remove(table)
+		}, lost: true},
+		"unreadable": {harm: func(b *tree, l string) {
+			b.write(list, l+" ") // so that the stamps tell that it must be read
+			b.write(table, "0 $Junk\n1 work\n2 more\n")
+		}, opaque: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newTree(t)
+			b.maildir("u")
+			for i := range 4 {
+				b.put("u/cur", fmt.Sprintf("%04d.h", i), mail("x", 100), ":2,Sb")
+			}
+			var text strings.Builder
+			text.WriteString("3 V7 N50 G0123456789abcdef0123456789abcdef\n")
+			for i := range 4 {
+				fmt.Fprintf(&text, "%d :%s\n", i+1, named(fmt.Sprintf("%04d.h", i), mail("x", 100), ""))
+			}
+			b.write(list, text.String())
+			b.write(table, "0 $Junk\n1 work\n")
+			b.old()
+			s := scanner(t, b.path, Options{})
+			rec := mustLook(t, s, "u", nil, LookOptions{Keep: true})
+			if len(rec.findings) != 0 {
+				t.Fatal(rec.kinds())
+			}
+			first := *rec.mb.Folder("INBOX")
+			c.harm(b, text.String())
+			if c.opaque {
+				s = scanner(t, b.path, Options{Calls: unreadable()})
+			}
+			for n := range 3 {
+				rec = mustLook(t, s, "u", rec, LookOptions{Keep: true})
+				if len(rec.findings) != 2 || rec.watch != nil {
+					t.Errorf("look %d: %v, watch %v", n, rec.kinds(), rec.watch)
+				}
+				f := rec.mb.Folder("INBOX")
+				if f.UIDValidity != 7 || f.UIDNext != 50 || f.GUID != first.GUID || !slices.Equal(f.Keywords, first.Keywords) {
+					t.Errorf("look %d: %+v", n, f)
+				}
+				if f.UIDListStamp.Kept() == c.torn || f.UIDListStamp.Lost() != c.lost || (f.Validity() == 0) == c.torn || !f.KeywordsStamp.Kept() {
+					t.Errorf("look %d: stamps %+v %+v", n, f.UIDListStamp, f.KeywordsStamp)
+				}
+				for i, e := range rec.entries {
+					if e.UID != uint32(i+1) || !slices.Equal(e.Keywords, []string{"work"}) {
+						t.Errorf("look %d: UID %d %v of %s", n, e.UID, e.Keywords, e.Name)
+					}
+				}
+				// Who compares sees what is there.
+				m := mustLook(t, s, "u", rec, LookOptions{})
+				for _, e := range m.entries {
+					if e.UID != 0 && !c.torn && name != "other" || slices.Equal(e.Keywords, []string{"work"}) {
+						t.Errorf("look %d, not recorded: UID %d %v of %s", n, e.UID, e.Keywords, e.Name)
+					}
+				}
+			}
+			s = scanner(t, b.path, Options{})
+			b.write(list, strings.Replace(text.String(), "V7", "V9", 1))
+			b.write(table, "1 play\n")
+			b.old()
+			rec = mustLook(t, s, "u", rec, LookOptions{Keep: true})
+			f := rec.mb.Folder("INBOX")
+			if len(rec.findings) != 0 || f.UIDValidity != 9 || f.UIDListStamp.Kept() || f.KeywordsStamp.Kept() || rec.watch == nil {
+				t.Errorf("whole again: %v %+v", rec.kinds(), f)
+			}
+			for _, e := range rec.entries {
+				if !slices.Equal(e.Keywords, []string{"play"}) || e.UID == 0 {
+					t.Errorf("whole again: %d %v", e.UID, e.Keywords)
+				}
+			}
+		})
+	}
+}
+
+// TestLostControlTree: a UID list that went with its directory is lost, too.
+func TestLostControlTree(t *testing.T) {
+	b := newTree(t)
+	b.maildir("mail/u")
+	b.many("mail/u/cur", 3)
+	b.write("control/u/.INBOX/dovecot-uidlist", "3 V7 N9\n4 :0001.h\n")
+	b.old()
+	s := configured(t, Config{Name: "primary", Path: b.path, Layout: "mail/%u", Control: "control/%u"}, Options{})
+	rec := mustLook(t, s, "u", nil, LookOptions{Keep: true})
+	if len(rec.findings) != 0 || rec.mb.Folder("INBOX").UIDValidity != 7 {
+		t.Fatalf("%v %+v", rec.kinds(), rec.mb.Folder("INBOX"))
+	}
+	b.check(os.RemoveAll(b.at("control/u")))
+	for range 2 {
+		rec = mustLook(t, s, "u", rec, LookOptions{Keep: true})
+		if diff := cmp.Diff([]string{"uidlist_broken INBOX dovecot-uidlist"}, rec.kinds()); diff != "" || rec.mb.Folder("INBOX").UIDValidity != 7 {
+			t.Error(diff)
 		}
 	}
 }

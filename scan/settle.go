@@ -211,6 +211,7 @@ func (v *View) conclude(t *task) manifest.Entry {
 	case examined:
 		v.judge(t, &e)
 	}
+	t.fl.keptUID(t, &e)
 	v.counts.ReadBytes += t.read
 	v.counts.Messages++
 	v.counts.Bytes += e.Size

@@ -44,6 +44,9 @@ type folderLook struct {
 	produced bool
 
 	log       *serverLog // nil: not read yet
+	keptUIDs  bool       // the record's UIDs stand where uids knows none
+	tableGone string     // the keyword table that was recorded and is gone
+	lettered  int64      // names with keyword letters
 	alternate int64
 	altName   string
 }
@@ -140,6 +143,8 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 		case err != nil:
 			v.finding(manifest.Finding{Folder: name, File: "dovecot-uidlist", Kind: manifest.Unreadable, Detail: err.Error()})
 			control, files, fl.halfUIDs = nil, nil, true
+			fl.keepUIDs(false)
+			fl.keepWords(false)
 		default:
 			defer c.Close()
 			control, files = c, nil
@@ -158,17 +163,11 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 		return v.tmp.list(v, fl, d)
 	}
 	if control != nil {
-		if err := fl.readUIDs(control, files); err != nil {
-			return err
-		}
-		if err := fl.readKeywords(control, files); err != nil {
-			return err
-		}
+		fl.readUIDs(control, files)
+		fl.readKeywords(control, files)
 	}
+	fl.checkUIDList(control, b)
 	fl.readIndex(d, b)
-	if control != nil {
-		fl.checkUIDList(control, b)
-	}
 	fl.checkUIDNext()
 	return v.tmp.list(v, fl, d)
 }
@@ -217,41 +216,49 @@ func keywordsName(files map[string]bool) string {
 const maxSmallFile = 16 << 20
 
 // small opens one of the server's small files, nil where it is not there.
-// Where it cannot be opened a finding is reported, and failed is set. stamp is
-// its state, not safe yet.
-func (fl *folderLook) small(d *beneath.Dir, files map[string]bool, name string) (f *beneath.File, stamp manifest.DirStamp, failed bool) {
+// Where it cannot be opened a finding is reported, and its error returned.
+// stamp is its state, not safe yet.
+func (fl *folderLook) small(d *beneath.Dir, files map[string]bool, name string) (f *beneath.File, stamp manifest.DirStamp, err error) {
 	if files != nil && !files[name] {
-		return nil, stamp, false
+		return nil, stamp, nil
 	}
-	f, err := d.OpenFile(name)
+	f, err = d.OpenFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, stamp, false
+		return nil, stamp, nil
 	}
 	if err != nil {
 		fl.smallFailed(name, err)
-		return nil, stamp, true
+		return nil, stamp, err
 	}
-	return f, stampOf(f.Opened()), false
+	return f, stampOf(f.Opened()), nil
+}
+
+// noFile tells whether something else than a file lies in a file's place.
+func noFile(err error) bool {
+	return errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape)
 }
 
 func (fl *folderLook) smallFailed(name string, err error) {
 	kind, certainty := manifest.Unreadable, manifest.NotKnown
-	if errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape) {
+	if noFile(err) {
 		kind, certainty = manifest.NotRegular, manifest.Proof
 	}
 	fl.v.finding(manifest.Finding{Folder: fl.info.Name, File: name, Kind: kind, Certainty: certainty, Detail: err.Error()})
 }
 
 // readUIDs reads the folder's UID list.
-func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
+func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) {
 	name := uidListName(fl.branch.files)
 	// The server rewrites and appends to the list all the time; a torn end is
 	// looked at again before it is called damage.
 	for try := 0; ; try++ {
-		f, st, failed := fl.small(d, files, name)
+		f, st, err := fl.small(d, files, name)
+		if err != nil {
+			fl.halfUIDs = true
+			fl.keepUIDs(noFile(err))
+		}
 		if f == nil {
-			fl.halfUIDs = failed
-			return nil
+			return
 		}
 		index, header, next, err := parseUIDs(f)
 		after, serr := f.Stat()
@@ -275,6 +282,9 @@ func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
 		default:
 			fl.smallFailed(name, err)
 		}
+		if err != nil {
+			fl.keepUIDs(errors.Is(err, maildir.ErrUIDList))
+		}
 		if index != nil {
 			for _, dup := range index.Duplicates() {
 				fl.v.finding(manifest.Finding{
@@ -283,7 +293,7 @@ func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) error {
 				})
 			}
 		}
-		return nil
+		return
 	}
 }
 
@@ -297,32 +307,39 @@ func parseUIDs(f *beneath.File) (*maildir.UIDIndex, maildir.UIDHeader, uint32, e
 }
 
 // readKeywords reads the folder's table of keyword names.
-func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) error {
+func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) {
 	name := keywordsName(fl.branch.files)
 	if name == courierDir {
 		fl.readCourier(d)
-		return nil
+		return
 	}
-	f, st, _ := fl.small(d, files, name)
+	f, st, err := fl.small(d, files, name)
 	if f == nil {
-		return nil
+		if rec := fl.here(); err == nil && rec != nil && !rec.KeywordsStamp.IsZero() && len(rec.Keywords) > 0 {
+			fl.tableGone = name
+			fl.info.KeywordsStamp = rec.KeywordsStamp // the next look tells it, too
+			fl.info.KeywordsStamp.Safe = false
+		}
+		fl.keepWords(err == nil || noFile(err))
+		return
 	}
 	defer f.Close()
 	table, err := maildir.ParseKeywords(bufio.NewReader(io.LimitReader(f, maxSmallFile)))
 	fl.info.KeywordsStamp = settled(st, fl.v.began, fl.v.margin)
 	fl.info.Keywords = table
-	switch {
-	case err == nil:
-	case errors.Is(err, maildir.ErrKeywords):
-		fl.info.KeywordsStamp.Safe = false
+	if err == nil {
+		return
+	}
+	fl.info.KeywordsStamp.Safe = false
+	broken := errors.Is(err, maildir.ErrKeywords)
+	if broken {
 		fl.v.finding(manifest.Finding{
 			Folder: fl.info.Name, File: name, Kind: manifest.KeywordsBroken, Certainty: manifest.Proof, Detail: err.Error(),
 		})
-	default:
-		fl.info.KeywordsStamp.Safe = false
+	} else {
 		fl.smallFailed(name, err)
 	}
-	return nil
+	fl.keepWords(broken)
 }
 
 // readIndex takes the highest mod-sequence from the header of the server's
@@ -346,7 +363,7 @@ func (fl *folderLook) readIndex(d *beneath.Dir, b *branch) {
 	}
 	defer f.Close()
 	if h, err := maildir.ReadIndexHeader(f); err == nil && h.UIDValidity == fl.info.UIDValidity {
-		fl.info.HighestModSeq = h.HighestModSeq
+		fl.info.HighestModSeq = max(fl.info.HighestModSeq, h.HighestModSeq)
 	}
 }
 
@@ -362,10 +379,9 @@ func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
 		Folder: fl.info.Name, File: uidListName(b.files), Kind: manifest.UIDListBroken, Certainty: manifest.Proof,
 		Detail: "it was recorded, and is gone: the server will give every message another UID",
 	}
+	rec := fl.here()
 	switch {
-	case fl.rec != nil && !fl.rec.UIDListStamp.IsZero() && fl.rec.SelfStamp.Inode == fl.info.SelfStamp.Inode:
-		fl.info.UIDListStamp = fl.rec.UIDListStamp
-		fl.info.UIDListStamp.Safe = false
+	case rec != nil && !rec.UIDListStamp.IsZero():
 	case fl.v.place.Control == "" && b.files["dovecot.index.log"] && fl.rests(control, "dovecot.index.log"):
 		f.Certainty = manifest.Suspicion
 		f.Detail = "there is an index and no UID list: the server will give every message another UID"
@@ -373,11 +389,17 @@ func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
 		return
 	}
 	// A list that is being replaced, or that came meanwhile, is none that is lost.
-	if _, err := control.Stat(f.File); !errors.Is(err, fs.ErrNotExist) {
-		fl.info.UIDListStamp = manifest.DirStamp{}
-		return
+	if control != nil {
+		if fl.readUIDs(control, nil); fl.uids != nil || fl.halfUIDs {
+			return
+		}
 	}
 	fl.halfUIDs = true
+	if rec != nil {
+		fl.info.UIDListStamp = rec.UIDListStamp
+		fl.info.UIDListStamp.Safe = false
+	}
+	fl.keepUIDs(true)
 	fl.v.finding(f)
 }
 
@@ -407,7 +429,7 @@ func (fl *folderLook) checkUIDNext() {
 func (v *View) oddBranch(o oddBranch) {
 	v.unsafe = true
 	f := manifest.Finding{Kind: manifest.Unreadable, Detail: o.err.Error()}
-	if errors.Is(o.err, beneath.ErrEscape) || errors.Is(o.err, beneath.ErrNotRegular) {
+	if noFile(o.err) {
 		f.Kind, f.Certainty = manifest.NotRegular, manifest.Proof
 	}
 	dir, last := o.dir, ""

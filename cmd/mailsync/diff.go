@@ -172,7 +172,7 @@ func copyText(c *compare.Copy) string {
 	case c.Unknown != "":
 		return "not known: " + ui.EscapeText(c.Unknown)
 	case c.Folder != nil:
-		return fmt.Sprintf("there, UIDVALIDITY %d, next UID %d", c.Folder.UIDValidity, c.Folder.UIDNext)
+		return fmt.Sprintf("there, UIDVALIDITY %d, next UID %d", c.Folder.Validity(), c.Folder.UIDNext)
 	case c.Mailbox != nil:
 		return "there, " + ui.Plural(int64(len(c.Mailbox.Folders)), "folder")
 	case c.Entry == nil:

@@ -217,6 +217,8 @@ type folderLine struct {
 	UIDNext       uint32   `json:"uidnext"`
 	HighestModSeq uint64   `json:"highest_modseq"`
 	Keywords      []string `json:"keywords"`
+	UIDsKept      bool     `json:"uids_kept,omitempty"`
+	KeywordsKept  bool     `json:"keywords_kept,omitempty"`
 }
 
 // detailLine is one mailbox of a record with its folders.
@@ -296,7 +298,10 @@ func (a *app) showMailbox(rec *manifest.Store, store string, h *manifest.Head) e
 	t := ui.Table{{"folder", ">uidvalidity", ">uidnext", "keywords"}}
 	for i := range m.Folders {
 		f := &m.Folders[i]
-		d.List = append(d.List, folderLine{f.Name, f.UIDValidity, f.UIDNext, f.HighestModSeq, append([]string{}, f.Keywords...)})
+		d.List = append(d.List, folderLine{
+			Folder: f.Name, UIDValidity: f.UIDValidity, UIDNext: f.UIDNext, HighestModSeq: f.HighestModSeq,
+			Keywords: append([]string{}, f.Keywords...), UIDsKept: f.UIDListStamp.Kept(), KeywordsKept: f.KeywordsStamp.Kept(),
+		})
 		t = append(t, []string{
 			ui.Escape(f.Name), fmt.Sprint(f.UIDValidity), fmt.Sprint(f.UIDNext),
 			ui.Escape(strings.Join(slices.DeleteFunc(slices.Clone(f.Keywords), func(k string) bool { return k == "" }), " ")),

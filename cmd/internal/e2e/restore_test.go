@@ -120,11 +120,13 @@ func TestLoseAndRestoreNoticed(t *testing.T) {
 // server looks, and no message changes its UID.
 func TestUIDListRestored(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		harm func(t *testing.T, path string)
+		name  string
+		harm  func(t *testing.T, path string)
+		scans int // after the harm
 	}{
-		{"lost", func(t *testing.T, path string) { lose(t, []string{path}) }},
-		{"torn", func(t *testing.T, path string) {
+		{name: "lost", harm: func(t *testing.T, path string) { lose(t, []string{path}) }},
+		{name: "lost and scanned", scans: 2, harm: func(t *testing.T, path string) { lose(t, []string{path}) }},
+		{name: "torn", harm: func(t *testing.T, path string) {
 			p, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -142,6 +144,9 @@ func TestUIDListRestored(t *testing.T) {
 			d.stop()
 			c.harm(t, filepath.Join(d.maildir(anna), "dovecot-uidlist"))
 			lose(t, d.victims(t)[:3])
+			for range c.scans {
+				run(t, b, []int{1}, "scan", "primary")
+			}
 			run(t, b, []int{0}, "restore", "primary", "--from", "backup", "--yes")
 			d.start()
 			same(t, before, d.look(anna), false)

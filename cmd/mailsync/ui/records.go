@@ -122,7 +122,7 @@ func DifferenceOf(d *compare.Difference, stores []string) Difference {
 		case c.Entry != nil:
 			l.Copies[name] = copyOf(c.Entry)
 		case c.Folder != nil:
-			l.Copies[name] = folderCopy{UIDValidity: c.Folder.UIDValidity, UIDNext: c.Folder.UIDNext, Keywords: words(c.Folder.Keywords)}
+			l.Copies[name] = folderCopy{UIDValidity: c.Folder.Validity(), UIDNext: c.Folder.UIDNext, Keywords: words(c.Folder.Keywords)}
 		case c.Mailbox != nil:
 			l.Copies[name] = mailboxCopy{Folders: len(c.Mailbox.Folders), Subscriptions: words(c.Mailbox.Subscriptions)}
 		}
