@@ -109,7 +109,7 @@ func (a *app) configCheck(ctx context.Context, _ []string) (outcome, error) {
 	for _, p := range a.cfg.StateCopies {
 		switch {
 		case config.IsRemote(p):
-			c.say("warning", "state_copies", "%s: copies to other hosts cannot be written by this version", p)
+			c.say("warning", "state_copies", "%s: no copy is pushed to another host; mailsync scan HOST:PATH, run there, reads the stores here and keeps their record there", p)
 		case c.there("state_copies", "directory", p, true):
 			c.say("ok", "state_copies", "%s is there", p)
 		}

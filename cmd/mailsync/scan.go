@@ -287,7 +287,7 @@ func (a *app) copyRecord(ctx context.Context, s *config.Store, repo *manifest.Re
 	}
 	for _, dir := range a.cfg.StateCopies {
 		if config.IsRemote(dir) {
-			a.out.Warn("state copy %s: other hosts cannot be reached by this version", ui.Escape(dir))
+			a.out.Warn("state copy %s: no copy is pushed to another host; mailsync scan HOST:PATH, run there, keeps the record there", ui.Escape(dir))
 			continue
 		}
 		if _, err := rec.CopyTo(ctx, dir); err != nil {

@@ -129,7 +129,8 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 	if err != nil {
 		return outcome{}, a.runProblem(err)
 	}
-	t := ui.Table{{"run", "began", "command", "store", "ended", ">done", ">failed", "can be"}}
+	// An id begins with the time; 80 columns hold what is left.
+	t := ui.Table{{"run (time in UTC)", "command", "store", "ended", ">done", "next"}}
 	var broken []error
 	var why []string
 	for i := range list {
@@ -141,13 +142,16 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 		a.summary.Counts["runs"]++
 		var can []string
 		if r.Resumable {
-			can = append(can, "resumed")
+			can = append(can, "resume")
 		}
 		if r.Undoable {
-			can = append(can, "undone")
+			can = append(can, "undo")
 		}
 		if r.UndoneBy != "" {
-			can = append(can, "(undone by "+r.UndoneBy+")")
+			can = append(can, "(undone)")
+		}
+		if n := r.Counts.Failed; n > 0 {
+			why = append(why, ui.Escape(r.ID)+": "+ui.Plural(n, "action")+" failed")
 		}
 		switch {
 		case r.Error == "":
@@ -157,7 +161,7 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 			broken = append(broken, errors.New(r.ID+": "+r.Error))
 		}
 		t = append(t, []string{
-			ui.Escape(r.ID), ui.Time(r.Began), r.Command, ui.Escape(r.Store), r.How, ui.Count(r.Counts.Done), ui.Count(r.Counts.Failed), strings.Join(can, ", "),
+			ui.Escape(r.ID), r.Command, ui.Escape(r.Store), r.How, ui.Count(r.Counts.Done), strings.Join(can, ", "),
 		})
 	}
 	if len(list) == 0 {
