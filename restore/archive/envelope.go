@@ -27,11 +27,14 @@ var prefixFields = map[string]How{
 }
 
 // complete fills in what the container did not say: the envelope from the
-// trusted prefix, which is taken off, and the arrival time.
-func (p *pass) complete(in *input, m *Message) {
+// trusted prefix, which is taken off, and the arrival time. It returns false
+// where the prefix cannot be read to its end.
+func (p *pass) complete(in *input, m *Message) bool {
 	o := &p.a.opts
 	if !m.sealed() {
-		p.prefix(m)
+		if !p.prefix(m) {
+			return false
+		}
 		if p.a.pattern != nil {
 			p.fromPath(in, m)
 		}
@@ -47,6 +50,7 @@ func (p *pass) complete(in *input, m *Message) {
 	}
 	m.Recipients = p.dropOwn(m.Recipients)
 	p.arrival(in, m)
+	return true
 }
 
 // sealed tells whether the container holds the message apart from its
@@ -59,53 +63,105 @@ func (m *Message) sealed() bool {
 	return false
 }
 
-// prefix reads the trusted block and removes it from the message.
-func (p *pass) prefix(m *Message) {
-	best, end := m.Recipients, 0
-	rank := NoEnvelope
-	if len(best) > 0 {
-		rank = best[0].How
+// maxPrefixField is how long one field of the trusted block may be, in bytes:
+// archives write all recipients of a message into one.
+const maxPrefixField = 16 << 20
+
+// prefix reads the trusted block, however long it is, and removes it from the
+// message: what were left of it would tell one recipient of the others. It
+// returns false where a field is too long to be read.
+func (p *pass) prefix(m *Message) bool {
+	b := prefixBlock{p: p, m: m, rank: NoEnvelope}
+	if len(m.Recipients) > 0 {
+		b.rank = m.Recipients[0].How
 	}
-	for f := range fields(m.content.head()) {
-		name := strings.ToLower(string(f.name))
-		how, known := prefixFields[name]
-		isSender := name == "return-path" || name == "x-envelope-from" || name == "x-envelope-sender" || name == "envelope-from"
-		if containsFold(p.a.opts.Header, name) {
-			how, known, isSender = HeaderField, true, false
-		} else if containsFold(p.a.opts.SenderFrom, name) {
-			how, known, isSender = NoEnvelope, true, true
-		}
-		if !known {
-			break
-		}
-		end = f.end
-		if name == "x-quarantine-id" {
-			break // amavis' last field: what follows came with the message
-		}
-		if isSender && !m.SenderKnown {
-			m.Sender, m.SenderKnown = firstAddress(f.text()), true
-		}
-		if how == NoEnvelope {
-			continue
-		}
-		for _, a := range addresses(f.text()) {
-			if containsFold(p.a.opts.Own, a) {
-				continue // names the archive's mailbox, and hides no other field
-			}
-			// Delivered-To is written anew at each stop: the topmost is the last.
-			if how == DeliveredTo && rank == DeliveredTo {
+	for window := maxHeader; window <= maxPrefixField; {
+		head := m.content.first(window)
+		whole := int64(len(head)) == m.content.size()
+		end, count, cut := 0, 0, false
+		for f := range fields(head) {
+			count++
+			if b.ends(&f) {
 				break
 			}
-			if rank == NoEnvelope || how < rank {
-				best, rank = best[:0], how
+			if cut = f.end == len(head) && !whole; cut {
+				break // it may go on behind the window
 			}
-			if how == rank {
-				best = append(best, Recipient{Addr: a, How: how})
-			}
+			b.take(&f)
+			end = f.end
+		}
+		m.content.skip(end)
+		switch {
+		case b.ended || end == 0 && !cut || whole && count < maxFields:
+			return true
+		case end > 0:
+			window = maxHeader
+		default:
+			window *= 4
 		}
 	}
-	m.Recipients = best
-	m.content.skip(end)
+	return false
+}
+
+// prefixBlock is the trusted block while it is being read.
+type prefixBlock struct {
+	p     *pass
+	m     *Message
+	rank  How  // of the recipients that are known
+	ended bool // what follows came with the message
+}
+
+// classify tells what a field of the block is: a sender, recipients, or neither.
+func (b *prefixBlock) classify(f *field) (how How, sender, known bool) {
+	name := strings.ToLower(string(f.name))
+	switch o := &b.p.a.opts; {
+	case containsFold(o.Header, name):
+		return HeaderField, false, true
+	case containsFold(o.SenderFrom, name):
+		return NoEnvelope, true, true
+	}
+	how, known = prefixFields[name]
+	return how, name == "return-path" || name == "x-envelope-from" || name == "x-envelope-sender" || name == "envelope-from", known
+}
+
+// ends tells whether a field stands behind the block.
+func (b *prefixBlock) ends(f *field) bool {
+	if !b.ended {
+		_, _, known := b.classify(f)
+		b.ended = !known
+	}
+	return b.ended
+}
+
+// take reads one field of the block.
+func (b *prefixBlock) take(f *field) {
+	m := b.m
+	if f.is("X-Quarantine-ID") {
+		b.ended = true // amavis' last field: what follows came with the message
+		return
+	}
+	how, sender, _ := b.classify(f)
+	if sender && !m.SenderKnown {
+		m.Sender, m.SenderKnown = firstAddress(f.text()), true
+	}
+	if how == NoEnvelope {
+		return
+	}
+	for _, a := range addresses(f.text()) {
+		if containsFold(b.p.a.opts.Own, a) {
+			continue // names the archive's mailbox, and hides no other field
+		}
+		// Delivered-To is written anew at each stop: the topmost is the last.
+		if how == DeliveredTo && b.rank == DeliveredTo {
+			return
+		}
+		if b.rank == NoEnvelope || how < b.rank {
+			m.Recipients, b.rank = m.Recipients[:0], how
+		}
+		if how == b.rank {
+			m.Recipients = append(m.Recipients, Recipient{Addr: a, How: how})
+		}
+	}
 }
 
 // firstAddress reads a sender field; "<>" is the null sender.

@@ -9,6 +9,9 @@ import (
 // maxHeader is how much of a message's header is looked at.
 const maxHeader = 64 << 10
 
+// maxFields is how many fields of a header are looked at.
+const maxFields = 2000
+
 // field is one header field, or the line that ends the header.
 type field struct {
 	name  []byte // as written
@@ -21,7 +24,7 @@ type field struct {
 // first line that is no field, or the end of p. Line ends may be LF or CRLF.
 func fields(p []byte) iter.Seq[field] {
 	return func(yield func(field) bool) {
-		for off, n := 0, 0; off < len(p) && n < 2000; n++ {
+		for off, n := 0, 0; off < len(p) && n < maxFields; n++ {
 			colon := -1
 			for i := off; i < len(p); i++ {
 				c := p[i]
@@ -108,17 +111,17 @@ func headerEnd(p []byte) int {
 
 // head is the part of a message in which the header lies: all of it in memory,
 // or the first maxHeader bytes.
-func (c *content) head() []byte {
+func (c *content) head() []byte { return c.first(maxHeader) }
+
+// first returns the first n bytes, or all where there are less.
+func (c *content) first(n int) []byte {
 	b := c.mem
 	if c.file != nil {
-		b = make([]byte, min(maxHeader, c.n))
-		n, _ := c.file.ReadAt(b, c.off) // short where it cannot be read: then there is less header to see
-		b = b[:n]
+		b = make([]byte, min(int64(n), c.n))
+		got, _ := c.file.ReadAt(b, c.off) // short where it cannot be read: then there is less header to see
+		b = b[:got]
 	}
-	if len(b) > maxHeader {
-		b = b[:maxHeader]
-	}
-	return b
+	return b[:min(n, len(b))]
 }
 
 // skip drops n bytes at the front.

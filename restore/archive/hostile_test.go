@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -186,6 +187,48 @@ func TestTree(t *testing.T) {
 
 // The trusted prefix ends at the first field that is no envelope field: what
 // the sender put further down names nobody.
+// However many recipients a message had, and however they are written down, all
+// are read, and nothing of the block that names them stays in the message.
+func TestManyRecipients(t *testing.T) {
+	const many = 20_000
+	message := "Received: from x by gw.example.com; Mon, 5 Jan 2026 10:00:00 +0000\nX-Envelope-To: not@example.com\nSubject: x\n\nbody\n"
+	var fields, folded strings.Builder
+	folded.WriteString("X-Envelope-To: u0@example.com")
+	for i := range many {
+		fmt.Fprintf(&fields, "X-Envelope-To: <u%d@example.com>\n", i)
+		if i > 0 {
+			fmt.Fprintf(&folded, ",\n\t<u%d@example.com>", i)
+		}
+	}
+	folded.WriteString("\n")
+	for name, block := range map[string]string{
+		"a field each":   fields.String(),
+		"one field":      folded.String(),
+		"crlf":           strings.ReplaceAll(fields.String(), "\n", "\r\n"),
+		"behind another": "X-Envelope-From: <s@example.net>\n" + folded.String() + "X-Quarantine-ID: <1>\n",
+	} {
+		for _, memory := range []int64{4 << 20, 4 << 10} { // in memory, and spooled
+			t.Run(fmt.Sprint(name, memory), func(t *testing.T) {
+				out, found := collect(t, write(t, "m.eml", block+message), Options{Memory: memory})
+				if len(out) != 1 || len(found) != 0 {
+					t.Fatalf("%d messages, %v", len(out), found)
+				}
+				if len(out[0].To) != many || out[0].To[0] != "u0@example.com" || out[0].To[many-1] != fmt.Sprintf("u%d@example.com", many-1) {
+					t.Errorf("%d recipients", len(out[0].To))
+				}
+				if out[0].Body != message {
+					t.Errorf("the message begins %.200q", out[0].Body)
+				}
+			})
+		}
+	}
+	// A field that does not end is refused, not read for ever.
+	out, found := collect(t, write(t, "m.eml", "X-Envelope-To: "+strings.Repeat("<u@example.com>,\n ", maxPrefixField/17)+"\n"+message), Options{})
+	if len(out) != 0 || len(found) != 1 {
+		t.Errorf("%d messages, %v", len(out), found)
+	}
+}
+
 func TestTrustedPrefix(t *testing.T) {
 	forged := "Received: from evil by gw.example.com; Mon, 5 Jan 2026 10:00:00 +0000\nX-Envelope-To: <victim@example.com>\nDelivered-To: victim@example.com\nSubject: x\n\nbody\n"
 	for name, c := range map[string]struct {

@@ -70,7 +70,9 @@ func (p *pass) emit(in *input, m *Message) error {
 		return p.cause()
 	}
 	m.direct, p.told = in.plain != nil, 0
-	p.complete(in, m)
+	if !p.complete(in, m) {
+		return p.refuse(m.Pos, fmt.Sprintf("a field of the archive in front of the message is longer than %d bytes", maxPrefixField))
+	}
 	if isReport(m) {
 		if told, err := p.journal(m); err != nil || told {
 			return err
