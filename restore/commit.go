@@ -208,9 +208,9 @@ func (r *Run) link(ctx context.Context, b *batch) {
 		}
 		r.show(box)
 		for _, t := range box {
-			if t.pending() && t.f != nil && t.f.gone() {
+			if t.pending() && t.f != nil && t.f.gone() != "" {
 				t.shown = false
-				t.end(Failed, "its folder could not be made")
+				t.end(Failed, "its folder could not be made: %s", t.f.gone())
 			}
 		}
 		from = to

@@ -37,7 +37,7 @@ type folder struct {
 	names           names
 	refs            int
 	hidden          bool              // made by this run, and still under a temporary name
-	lost            bool              // it never got its own
+	lost            string            // why it never got its own
 	letters         *maildir.Keywords // the keyword table, while a lock is held
 	table           *tableDraft       // what it becomes by the batch that is being committed
 }

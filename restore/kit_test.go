@@ -364,3 +364,10 @@ func summary(list []Action) []string {
 }
 
 func itoa(n int) string { return fmt.Sprint(n) }
+
+// swap puts one store's directory in the place of another's.
+func (w *world) swap(store, by string) {
+	w.t.Helper()
+	w.must(os.Rename(w.store(store), w.store(store+".old")))
+	w.must(os.Rename(w.store(by), w.store(store)))
+}

@@ -18,8 +18,13 @@ import (
 // wait meanwhile.
 const lockSlice = 250 * time.Millisecond
 
-// gone tells whether a folder that was to be made is not there.
-func (f *folder) gone() bool { return f.hidden && f.lost || f.box.lost }
+// gone tells why a folder that was to be made is not there, "" where it is.
+func (f *folder) gone() string {
+	if f.hidden && f.lost != "" {
+		return f.lost
+	}
+	return f.box.lost
+}
 
 // linkGroup makes the items of one folder visible. With a UID list in the
 // folder the server's own lock is held while absence is checked again and names

@@ -64,7 +64,7 @@ type mbox struct {
 	disk  *place.Disk
 	own   place.Owner // of new files and folders: as the root directory's
 	quota quota
-	lost  bool       // it was to be made and is not there
+	lost  string     // why it was to be made and is not there
 	subs  *subsDraft // what its subscriptions become by the batch that is being committed
 }
 

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -338,19 +339,19 @@ func (r *Run) show(items []*item) {
 				t.a.Post.Inode = st.Ino
 			}
 		case errors.Is(err, fs.ErrExist):
-			t.lose()
 			t.end(Refused, "somebody else has made the folder meanwhile")
-		default:
 			t.lose()
+		default:
 			t.end(Failed, "%v", err)
+			t.lose()
 		}
 	}
 }
 
 // lose marks a folder that never got its name: what lies in it is nowhere.
 func (t *item) lose() {
-	t.f.lost = true
+	t.f.lost = cmp.Or(t.a.Detail, "it failed")
 	if t.a.Dir == "" && t.box != nil {
-		t.box.lost = true
+		t.box.lost = t.f.lost
 	}
 }

@@ -127,7 +127,7 @@ func (p *planner) identify() error {
 		same = same && rec.FSID == fs.ID
 	}
 	if !same {
-		return fmt.Errorf("%w (is the right volume mounted? If it was replaced on purpose, scan --adopt says so): %s", manifest.ErrOther, p.o.Site.Path)
+		return fmt.Errorf("%w: %s", manifest.ErrOther, p.o.Site.Path)
 	}
 	return nil
 }

@@ -59,6 +59,12 @@ type batch struct {
 	bytes   int64
 }
 
+// unmade is how the making of a directory ended.
+type unmade struct {
+	state State
+	why   string
+}
+
 // stager turns actions into batches whose temporary files are written.
 type stager struct {
 	r    *Run
@@ -67,8 +73,11 @@ type stager struct {
 	out  chan<- *batch
 	b    *batch
 	full map[string]bool // mailboxes whose owner is over quota
-	rest int64           // actions that were not begun
-	err  error           // of the plan's stream
+	// unmade is why directories of one mailbox could not be made, "" being its root.
+	unmade map[string]unmade
+	box    string
+	rest   int64 // actions that were not begun
+	err    error // of the plan's stream
 }
 
 // run drives actions through reading, writing and committing. Three things go
@@ -178,12 +187,14 @@ func (s *stager) take(t *item) {
 		s.rest++
 		return
 	}
+	s.without(t)
 	if t.pending() {
 		if err := s.prepare(t); err != nil {
 			s.r.drop(t)
 			s.judge(t, err)
 		}
 	}
+	s.note(t)
 	s.batch().items = append(s.b.items, t)
 	if t.temp != "" {
 		s.b.count++
@@ -192,6 +203,32 @@ func (s *stager) take(t *item) {
 	o := &s.r.o
 	if s.b.count >= o.BatchMessages || s.b.bytes >= o.BatchBytes || len(s.b.folders) >= s.r.cache.max || len(s.b.items) >= 8*o.BatchMessages {
 		s.seal()
+	}
+}
+
+// note remembers why a mailbox or folder could not be made: what was to come
+// into it fails for the same reason.
+func (s *stager) note(t *item) {
+	if t.a.Op != Mkdir || t.a.State != Failed && t.a.State != Refused {
+		return
+	}
+	if s.box != t.a.Ref.Mailbox || s.unmade == nil {
+		s.box, s.unmade = t.a.Ref.Mailbox, map[string]unmade{}
+	}
+	s.unmade[t.a.Dir] = unmade{t.a.State, t.a.Detail}
+}
+
+// without ends an item that has no folder to come into.
+func (s *stager) without(t *item) {
+	if !t.pending() || s.box != t.a.Ref.Mailbox || s.unmade == nil {
+		return
+	}
+	u, ok := s.unmade[""]
+	if !ok && t.a.Op != Subscribe && t.a.Op != Remove {
+		u, ok = s.unmade[t.a.Dir]
+	}
+	if ok {
+		t.end(u.state, "its folder could not be made: %s", u.why)
 	}
 }
 

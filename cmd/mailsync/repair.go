@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
 	"mailsync/restore"
 )
 
@@ -160,6 +161,8 @@ func (a *app) runProblem(err error) error {
 		p.Hint = "mailsync runs shows it; try again when it has ended"
 	case errors.Is(err, restore.ErrReadOnly):
 		p.Hint = "nothing was written; a file system that met an error goes read-only by itself: look at the kernel's log before it is mounted to be written again"
+	case errors.Is(err, manifest.ErrOther):
+		p.Code, p.Hint = exitPartial, "nothing was applied: is the right volume mounted? If it was replaced on purpose, make the plan anew with restore"
 	case errors.Is(err, restore.ErrNewer):
 		p.Hint = "use the mailsync that made it, or a newer one"
 	case errors.Is(err, restore.ErrPlan):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest"
 	"mailsync/restore"
 )
 
@@ -215,7 +217,10 @@ func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFl
 		})
 		plan, err := restore.NewPlan(ctx, *opt)
 		stop()
-		if err != nil {
+		switch {
+		case errors.Is(err, manifest.ErrOther):
+			return nil, a.storeProblem(opt.Header.Store, err)
+		case err != nil:
 			return nil, a.runProblem(err)
 		}
 		if err := o.only.nothing(a, opt.Header.Store); err != nil {
