@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"mailsync/cmd/mailsync/page"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore/archive"
 	"mailsync/restore/replay"
@@ -89,7 +90,7 @@ func (a *app) outbound(ctx context.Context, o *replayFlags) (outcome, error) {
 		a.out.Print("")
 		a.out.Table(services)
 	}
-	a.out.Say("%s", outboundSentence(&sum))
+	a.out.Say("%s", page.Outbound(func(name string) int64 { return a.summary.Counts[name] }))
 	return outcome{findings: sum.Lost+sum.Delayed > 0, partial: findings > 0}, nil
 }
 
@@ -98,21 +99,6 @@ func serviceName(s string) string {
 		return "(not known)"
 	}
 	return ui.Escape(s)
-}
-
-// outboundSentence answers the question: lost, or only delayed?
-func outboundSentence(s *replay.Service) string {
-	told := ui.Plural(s.Bounced+s.Expired, "recipient") + " could not be reached, and their senders were told."
-	switch {
-	case s.Archived == 0:
-		return "The archive holds no message with a recipient in this time."
-	case s.Lost > 0:
-		return "Of " + ui.Plural(s.Archived, "sent message") + ", counted for each recipient, " + ui.Count(s.Lost) + " are lost: nothing tells their end. " +
-			ui.Count(s.Delayed) + " are delayed. " + told
-	case s.Delayed > 0:
-		return "No message is lost; " + ui.Count(s.Delayed) + " of " + ui.Count(s.Archived) + " are delayed, and in the queue. " + told
-	}
-	return "No message is lost or delayed: " + ui.Count(s.Sent) + " of " + ui.Count(s.Archived) + " were sent. " + told
 }
 
 // sending prints what became of one message for one recipient. People see what

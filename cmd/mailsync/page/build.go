@@ -52,6 +52,9 @@ type Report struct {
 	actions     table
 	deliveries  table
 	accounts    table
+	services    table
+	lost        table
+	delayed     table
 }
 
 // Read takes all lines of a stream. A stream that ends within a line, as that
@@ -90,6 +93,7 @@ func (r *Report) Line(data []byte) error {
 		"left_out": into(func(v *struct{ Lines int64 }) { r.left = v.Lines }),
 		"finding":  into(r.finding), "difference": into(r.difference), "action": into(r.action),
 		"delivery": into(r.delivery), "account": into(r.account), "stage": into(func(v *stage) { r.stages = append(r.stages, *v) }),
+		"sending": into(r.sending), "service": into(r.service),
 		"survey": into(func(v *survey) { r.survey = v }), "window": into(func(v *window) { r.window = v }),
 		"hour": into(r.hour), "device": into(func(v *Device) { r.devices = append(r.devices, *v) }),
 		"summary": into(func(v *summary) { r.summary, r.ended = *v, true }),

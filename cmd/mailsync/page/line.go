@@ -77,6 +77,17 @@ type (
 		WouldDeliver                                    int64 `json:"would_deliver"`
 		Closed                                          bool
 	}
+	sending struct {
+		Sender, Recipient, Service, Outcome, Detail string
+		MessageID                                   string `json:"message_id"`
+		Queue                                       string `json:"queue_id"`
+		Date                                        time.Time
+	}
+	service struct {
+		Service                                         string
+		Archived, Sent, Delayed, Bounced, Expired, Lost int64
+		Closed                                          bool
+	}
 	survey struct {
 		Messages, Bytes int64
 		First, Last     time.Time

@@ -36,6 +36,10 @@ func TestSentence(t *testing.T) {
 		{"audit", 1, `"archived":9,"present":7,"would_deliver":2`, Open, "Of 9 messages that the gateway's archive holds for known mailboxes, 7 are accounted for. The account does not close yet: 2 are missing and can be delivered; nothing else is open."},
 		{"replay", 0, `"archived":9,"present":7,"delivered":2`, Good, "Of 9 messages that the gateway's archive holds for known mailboxes, 9 are accounted for, 2 of them put back by this run. The account closes: nothing is lost."},
 		{"audit", 1, `"archived":9,"present":8,"unexplained":1`, Open, "Of 9 messages that the gateway's archive holds for known mailboxes, 8 are accounted for. The account does not close: 1 is open and to be decided, as listed below."},
+		{"audit", 1, `"archived":9,"sent":5,"delayed":1,"bounced":1,"expired":0,"lost":2`, Open, "Of 9 sent messages, counted for each recipient, 2 are lost: nothing tells their end. 1 is delayed. 1 recipient could not be reached, and the senders were told."},
+		{"audit", 1, `"archived":9,"sent":8,"delayed":1,"lost":0`, Open, "No message is lost. Of 9 sent messages, counted for each recipient, 1 is delayed, and in the queue."},
+		{"audit", 0, `"archived":2,"sent":1,"bounced":1`, Good, "No message is lost or delayed. Of 2 sent messages, counted for each recipient, 1 is sent. 1 recipient could not be reached, and the senders were told."},
+		{"audit", 0, `"archived":0,"sent":0`, Good, "The archive holds no message with a recipient in this time."},
 		{"restore", 0, `"done":3`, Good, "3 steps are carried out and durable on disk; nothing failed."},
 		{"restore", 0, ``, Good, "There was nothing to put back: what the sources hold is in place."},
 		{"restore", 3, `"done":3,"failed":1`, Partial, "3 steps are carried out and durable on disk; 1 is failed and 0 are refused, which are listed below. Not everything could be looked at or done: about the rest this report says nothing."},
@@ -157,6 +161,30 @@ func TestDifferences(t *testing.T) {
 	for _, want := range []string{"p      folder_missing  lacks it          12", "b      missing         not known          1", "s      missing         has a copy         1"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no line %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// Of mail that left, the page has each service's account and what is open.
+func TestOutbound(t *testing.T) {
+	sending := func(to, outcome string) string {
+		return fmt.Sprintf(`{"v":1,"type":"sending","source":"a:1","sender":"s@x","recipient":"%s","service":"","message_id":null,"outcome":"%s","queue_id":"Q1","detail":"","date":"2026-11-22T09:00:00Z"}`, to, outcome)
+	}
+	r := report(t, sending("slow@far", "delayed"), sending("ok@far", "sent"), sending("no@far", "bounced"), sending("gone@far", "lost"),
+		`{"v":1,"type":"service","service":"","archived":4,"sent":1,"delayed":1,"bounced":1,"expired":0,"lost":1,"closed":false}`,
+		summaryOf("audit", 1, `"archived":4,"sent":1,"delayed":1,"bounced":1,"expired":0,"lost":1`))
+	var b strings.Builder
+	if err := r.Text(&b); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	account, lost, delayed := strings.Index(text, "(not known)         4     1        1        1        0     1  open"), strings.Index(text, "gone@far"), strings.Index(text, "slow@far")
+	if account < 0 || lost < account || delayed < lost {
+		t.Errorf("the account, then what is lost, then what is delayed: %d, %d, %d in\n%s", account, lost, delayed, text)
+	}
+	for _, settled := range []string{"ok@far", "no@far"} {
+		if strings.Contains(text, settled) {
+			t.Errorf("%s is settled, and listed", settled)
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (r *Report) Sentence() string {
 		s = r.compared()
 	case "replay", "audit":
 		s = r.accounted()
+		if r.outbound() {
+			s = Outbound(r.Count)
+		}
 	case "drill":
 		s = "A drill: " + map[State]string{Good: "all was recovered.", Open: "something was left, or a step went another way.", Partial: "it was ended before its end."}[r.State()]
 	case "restore", "apply", "undo":

@@ -103,6 +103,9 @@ func (r *Report) tables() []Table {
 		{"op-boxes", "What was done, by mailbox", "", r.opBoxes.table(), []string{"mailbox", "state", ">actions"}},
 		{"accounts", "The account of each mailbox", "Archived is the sum of the columns after it. A mailbox is closed where nothing is left to deliver, ambiguous, failed or unexplained.", r.accounts, []string{"mailbox", ">archived", ">present", ">delivered", ">to deliver", ">deleted by its owner", ">filtered", ">duplicate", ">ambiguous", ">failed", ">unexplained", "account"}},
 		{"deliveries", "Messages delivered, or still open", "", r.deliveries, []string{"outcome", "mailbox or recipient", "arrived", "Message-ID", "why"}},
+		{"services", "The account of each service", "Counted for each recipient. Archived is the sum of the columns after it. An account is closed where nothing is lost or delayed.", r.services, []string{"service", ">archived", ">sent", ">delayed", ">bounced", ">expired", ">lost", "account"}},
+		{"lost", "Messages lost", "No log tells their end, and no queue has them.", r.lost, sendingHeads},
+		{"delayed", "Messages delayed", "The queue had them when the queue, or else the log, was read.", r.delayed, sendingHeads},
 		{"differences", "Every difference", "", r.differences, []string{"kind", "mailbox", "folder", ">messages", "good copy", "why"}},
 		{"findings", "Every finding", "", r.findings, []string{"kind", "certainty", "store", "mailbox", "folder", "file", "why"}},
 		{"actions", "Every action", "", r.actions, []string{"state", "action", "mailbox", "folder", "file", "from", "why"}},
@@ -116,6 +119,8 @@ func (r *Report) tables() []Table {
 	}
 	return out
 }
+
+var sendingHeads = []string{"service", "sender", "recipient", "arrived", "Message-ID", "queue id", "why"}
 
 func (r *Report) deviceTable() table {
 	var t table
