@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -123,6 +124,7 @@ type outbound struct {
 	o        OutboundOptions
 	s        *sorter
 	services map[string]*Service
+	sights   uint64
 	yield    func(OutboundEvent, error) bool
 	e        enc
 }
@@ -283,6 +285,7 @@ func queueOf(m *archive.Message) string {
 }
 
 func (r *outbound) sight(x *sight) error {
+	r.sights++
 	return r.put(outKey(strings.Trim(x.key, " "), x.queue), recSight, func(e *enc) {
 		e.str(x.queue)
 		e.str(x.service)
@@ -291,7 +294,9 @@ func (r *outbound) sight(x *sight) error {
 		e.str(string(x.fate))
 		e.str(x.next)
 		e.str(x.why[:min(len(x.why), 300)])
-		e.int(x.at.UnixNano())
+		e.int(x.at.Unix()) // nanoseconds alone cannot tell a time without a year
+		e.int(int64(x.at.Nanosecond()))
+		e.uint(r.sights)
 		e.bool(x.year)
 	})
 }
@@ -323,7 +328,7 @@ func (g *outGroup) add(kind byte, d dec) {
 		x := sight{}
 		x.queue, x.service, x.who, x.orig = d.str(), d.str(), d.str(), d.str()
 		x.fate, x.next, x.why = Sending(d.str()), d.str(), d.str()
-		x.at, x.year = time.Unix(0, d.int()), d.byte() != 0
+		x.at, x.nth, x.year = time.Unix(d.int(), d.int()), d.uint(), d.byte() != 0
 		if !d.bad && len(g.sights) < maxSights {
 			g.sights = append(g.sights, x)
 		}
@@ -345,13 +350,13 @@ func (g *outGroup) add(kind byte, d dec) {
 
 // settle gives each message and recipient of a group its outcome.
 func (r *outbound) settle(g *outGroup) error {
-	slices.SortStableFunc(g.sights, func(a, b sight) int { return a.at.Compare(b.at) })
 	known := map[string]bool{}
 	for i := range g.sights {
 		known[g.sights[i].queue] = true
 	}
 	for i := range g.archived {
 		m := &g.archived[i]
+		g.date(m.at)
 		seen := map[string]bool{}
 		for _, to := range m.to {
 			if seen[strings.ToLower(to.addr)] {
@@ -373,6 +378,18 @@ func (r *outbound) settle(g *outGroup) error {
 	return nil
 }
 
+// date gives the lines that name no year the one that is nearest to a message's
+// arrival, and sorts all by time, December before January; lines of one second,
+// which is all that many logs tell, stay in the log's order.
+func (g *outGroup) date(arrival int64) {
+	for i := range g.sights {
+		if s := &g.sights[i]; !s.year && arrival != 0 {
+			s.at = nearestYear(s.at, time.Unix(0, arrival))
+		}
+	}
+	slices.SortFunc(g.sights, func(a, b sight) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.nth, b.nth)) })
+}
+
 // outcome weighs what log and queue say of one recipient. That the queue still
 // has it outweighs all; then that somebody took it, then why nobody did. A hand
 // over to a queue that the same logs know (a filter, a second instance) is no
@@ -392,14 +409,9 @@ func (g *outGroup) outcome(m *outMessage, to outTo, known map[string]bool, queue
 	var handed, gone *sight
 	for i := range g.sights {
 		s := &g.sights[i]
-		at := s.at
 		if m.at != 0 {
-			arrival := time.Unix(0, m.at)
-			if !s.year {
-				at = nearestYear(at, arrival)
-			}
 			// A Message-ID may be used again: only lines of its own days count.
-			if d := at.Sub(arrival); d < -24*time.Hour || d > 14*24*time.Hour {
+			if d := s.at.Sub(time.Unix(0, m.at)); d < -24*time.Hour || d > 14*24*time.Hour {
 				continue
 			}
 		}

@@ -51,6 +51,11 @@ const eximOut = `2026-11-22 10:00:00 1xV3NY-0004WI-2a <= s@x H=app.x (app) [192.
 2026-11-22 10:02:01 1xV3NY-0004WI-2c removed by root
 `
 
+// withoutYears is a log as syslog has it.
+func withoutYears(log string) string {
+	return strings.NewReplacer("2026-11-", "Nov ", "T", " ", "+00:00", "").Replace(log)
+}
+
 func sentMail(id string, at time.Time, to ...string) string {
 	head := ""
 	if id != "" {
@@ -125,6 +130,21 @@ func TestOutbound(t *testing.T) {
 		{"exim", exim, eximOut, "", map[string][2]string{
 			"ok@far": {"sent", "sasl:shop"}, "ok2@far": {"sent", "sasl:shop"}, "no@far": {"bounced", "sasl:shop"}, "slow@far": {"expired", "sasl:shop"},
 			"later@far": {"delayed", "local:cron"}, "gone@far": {"lost", "client:192.0.2.8"},
+		}},
+		{"without years", sentMail("<1@x>", at, "ok@far", "no@far", "slow@far"), withoutYears(postfixOut), "", map[string][2]string{
+			"ok@far": {"sent", "sasl:shop"}, "no@far": {"bounced", "sasl:shop"}, "slow@far": {"expired", "sasl:shop"},
+		}},
+		{"over New Year", sentMail("<1@x>", at.AddDate(0, 1, 7), "slow@far"), strings.NewReplacer("Nov 22", "Dec 29", "Nov 27", "Jan  3").Replace(withoutYears(postfixOut)), "", map[string][2]string{
+			"slow@far": {"expired", "sasl:shop"},
+		}},
+		{"expired by hand", sentMail("<1@x>", at, "slow@far"), strings.Replace(postfixOut, "status=expired", "status=force-expired", 1), "", map[string][2]string{
+			"slow@far": {"expired", "sasl:shop"},
+		}},
+		{"expired in the second of its last attempt", sentMail("<1@x>", at, "slow@far"), strings.ReplaceAll(postfixOut, "2026-11-27T10:00:01", "2026-11-22T10:00:01"), "", map[string][2]string{
+			"slow@far": {"expired", "sasl:shop"},
+		}},
+		{"filtered within a second", sentMail("<3@x>", at, "alias@x"), strings.NewReplacer("10:02:02", "10:02:00", "10:02:01", "10:02:00", "CCCCC33333", "FCCCC33333").Replace(postfixOut), "", map[string][2]string{
+			"alias@x": {"sent", "local:1000"},
 		}},
 		{"by a field", sentMail("<1@x>", at, "ok@far"), postfixOut, "X-Service", map[string][2]string{"ok@far": {"sent", "billing"}}},
 	} {

@@ -34,6 +34,7 @@ type passage struct {
 type sight struct {
 	key     string // Message-ID, or "" and the queue id counts
 	service string // learned by now
+	nth     uint64 // among the lines that say something
 	passage
 }
 
@@ -119,7 +120,7 @@ func (l *outLog) postfix(s string, x sight) (sight, bool) {
 		return x, false
 	}
 	x.key, x.service = q.id, q.service
-	if strings.HasPrefix(text, "from=<") && strings.Contains(text, "status=expired") {
+	if strings.HasPrefix(text, "from=<") && (strings.Contains(text, "status=expired") || strings.Contains(text, "status=force-expired")) {
 		x.fate, x.why = Expired, "returned to its sender"
 		return x, true
 	}
@@ -146,7 +147,7 @@ func (l *outLog) postfix(s string, x sight) (sight, bool) {
 		x.fate = Delayed
 	case "bounced":
 		x.fate = Bounced
-	case "expired":
+	case "expired", "force-expired":
 		x.fate = Expired
 	default:
 		return x, false
