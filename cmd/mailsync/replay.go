@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -232,6 +233,9 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive, only *matched, via *lmtp.Target) (outcome, error) {
 	p := new(replay.Progress)
 	opt.Progress = p
+	opt.Waits = func(d time.Duration) {
+		a.out.Warn("an earlier run was ended before the server answered: waiting %s, until the server has certainly done or dropped what it was sent, before its mailboxes are looked at", ui.Duration(d))
+	}
 	look := func() ui.Snapshot {
 		s := ui.Snapshot{Stage: "reading the archive", Done: p.Done.Load(), Total: p.Total.Load(), Unit: "message", Bytes: p.Bytes.Load(), Found: p.Findings.Load(), FoundAs: "finding"}
 		if st := p.Stage.Load(); st != nil {

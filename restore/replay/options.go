@@ -96,6 +96,10 @@ type Options struct {
 	Progress *Progress // may be nil
 	Workers  int       // default: the number of processors
 	Now      time.Time // default: time.Now
+
+	// Waits is told how long Prepare waits, before it does, for a server that may
+	// still be at work on what a killed run sent; nil: nobody is told.
+	Waits func(time.Duration)
 }
 
 // Event is one step of the account: exactly one field is set. The deliveries

@@ -107,7 +107,13 @@ func (r *Run) prepare(ctx context.Context) error {
 		return err
 	}
 	c.items.close()
-	if err := r.o.Ledger.unanswered(ctx, time.Now, r.progress); err != nil {
+	wait := func(d time.Duration) {
+		r.progress.stage("waiting for the server to end what a killed run sent", 0)
+		if r.o.Waits != nil {
+			r.o.Waits(d)
+		}
+	}
+	if err := r.o.Ledger.unanswered(ctx, time.Now, wait); err != nil {
 		return err
 	}
 	r.progress.stage("looking at mailboxes", r.byMailbox.n)

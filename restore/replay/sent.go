@@ -59,8 +59,8 @@ func (l *Ledger) Sent(list []Sent) error {
 const quiet = 30 * time.Second
 
 // unanswered waits until what earlier runs sent without hearing an answer is
-// old enough to be looked for.
-func (l *Ledger) unanswered(ctx context.Context, now func() time.Time, p *Progress) error {
+// old enough to be looked for. tell is told before it waits.
+func (l *Ledger) unanswered(ctx context.Context, now func() time.Time, tell func(time.Duration)) error {
 	if l == nil || l.journal == nil {
 		return nil
 	}
@@ -89,8 +89,9 @@ func (l *Ledger) unanswered(ctx context.Context, now func() time.Time, p *Progre
 	if last == 0 {
 		return nil
 	}
-	p.stage("waiting for the server to end what a killed run sent", 0)
-	t := time.NewTimer(time.Unix(last, 0).Add(quiet + time.Second).Sub(now()))
+	wait := time.Unix(last, 0).Add(quiet + time.Second).Sub(now())
+	tell(wait)
+	t := time.NewTimer(wait)
 	defer t.Stop()
 	select {
 	case <-t.C:

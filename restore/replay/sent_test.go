@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +88,49 @@ func TestFold(t *testing.T) {
 		if q := fold(back)[manifest.Digest{}]; q.last.state != SentAccepted || q.open != p.open {
 			t.Errorf("backwards: %+v", q)
 		}
+	}
+}
+
+// What was sent a moment ago without an answer is waited for, and told; what
+// was answered, or sent long ago, is not. Only the wait itself needs time: the
+// run is cancelled as soon as it begins.
+func TestWaitIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		age    time.Duration
+		states []SentState
+		want   bool
+	}{
+		{"a moment ago", 0, []SentState{SentIntent}, true},
+		{"long ago", time.Hour, []SentState{SentIntent}, false},
+		{"answered", 0, []SentState{SentIntent, SentAccepted}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, g := newStore(bob), newGateway(t)
+			g.put(t0, mail(1, t0), bob)
+			l, err := OpenLedger(t.TempDir(), "primary", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			for _, st := range c.states {
+				if err := l.Sent([]Sent{{Mailbox: bob, Digest: manifest.BLAKE3.Sum([]byte("x")), At: time.Now().Add(-c.age), Run: "r1", State: st, Recipient: bob}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			o := options(t, g, s)
+			o.All, o.Ledger = true, l
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var told time.Duration
+			o.Waits = func(d time.Duration) { told = d; cancel() }
+			r, err := Prepare(ctx, o)
+			if err == nil {
+				r.Close()
+			}
+			if got := told > 0 && told <= quiet+time.Second; got != c.want || errors.Is(err, context.Canceled) != c.want {
+				t.Errorf("told of %v, then %v; want a wait: %t", told, err, c.want)
+			}
+		})
 	}
 }

@@ -117,7 +117,7 @@ func newDovecot(t *testing.T) *dovecot {
 	}
 	var list, conf bytes.Buffer
 	for _, u := range users {
-		fmt.Fprintf(&list, "%s:{PLAIN}%s:%d:%d::%s/%s::\n", u, password, mailUser, mailUser, d.store(), home(u))
+		list.WriteString(d.userLine(u))
 	}
 	if err := configuration.Execute(&conf, map[string]any{"Base": base, "Port": d.port}); err != nil {
 		t.Fatal(err)
@@ -171,6 +171,24 @@ func (d *dovecot) lmtpSocket() string      { return filepath.Join(d.base, "run",
 func (d *dovecot) address() string         { return fmt.Sprintf("127.0.0.1:%d", d.port) }
 func (d *dovecot) file(parts ...string) string {
 	return filepath.Join(append([]string{d.base}, parts...)...)
+}
+
+// userLine is a user in the server's list.
+func (d *dovecot) userLine(u string) string {
+	return fmt.Sprintf("%s:{PLAIN}%s:%d:%d::%s/%s::\n", u, password, mailUser, mailUser, d.store(), home(u))
+}
+
+// addUser makes the server know one more user.
+func (d *dovecot) addUser(u string) {
+	d.t.Helper()
+	f, err := os.OpenFile(d.file("users"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, err = f.WriteString(d.userLine(u))
+	if err = errors.Join(err, f.Close()); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // home is a user's directory below the store.

@@ -205,9 +205,18 @@ func (p *postfix) send(msg []byte, to ...string) {
 	}
 }
 
-// release copies what is on hold into the archive and lets the gateway deliver
-// it; it returns when the queue is empty.
+// release lets the gateway deliver what is on hold, and returns when the queue
+// is empty.
 func (p *postfix) release() {
+	p.t.Helper()
+	p.letGo()
+	p.wait("the gateway to deliver", func() bool {
+		return strings.Contains(p.command("postqueue", "-c", p.conf, "-p"), "Mail queue is empty")
+	})
+}
+
+// letGo copies what is on hold into the archive and lets the gateway deliver it.
+func (p *postfix) letGo() {
 	p.t.Helper()
 	held, err := filepath.Glob(filepath.Join(p.conf, "queue", "hold", "*"))
 	if err != nil || len(held) == 0 {
@@ -216,7 +225,4 @@ func (p *postfix) release() {
 	p.command("cp", append(append([]string{"-p"}, held...), p.archive)...)
 	p.command("postsuper", "-c", p.conf, "-H", "ALL")
 	p.command("postqueue", "-c", p.conf, "-f")
-	p.wait("the gateway to deliver", func() bool {
-		return strings.Contains(p.command("postqueue", "-c", p.conf, "-p"), "Mail queue is empty")
-	})
 }
