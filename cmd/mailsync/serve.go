@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"path/filepath"
 	"strings"
@@ -51,7 +52,7 @@ for:
 	return c
 }
 
-func (a *app) serve(ctx context.Context, out interface{ Write([]byte) (int, error) }, o *serveFlags) (outcome, error) {
+func (a *app) serve(ctx context.Context, out io.Writer, o *serveFlags) (outcome, error) {
 	if !o.stdio {
 		return outcome{}, usage("serve needs --stdio: mailsync on another host starts it, over ssh")
 	}
@@ -62,12 +63,12 @@ func (a *app) serve(ctx context.Context, out interface{ Write([]byte) (int, erro
 		}
 		h.within = append(h.within, filepath.Clean(dir))
 	}
-	closing := func() error { return nil }
-	if c, ok := a.std.stdin.(interface{ Close() error }); ok {
-		closing = c.Close
+	pipe, done, err := servePipe(a.std.stdin, out)
+	if err != nil {
+		return outcome{}, err
 	}
-	pipe := &remote.Pipe{Reader: a.std.stdin, Writer: out, Closer: closing}
-	err := remote.Serve(ctx, pipe, remote.Options{
+	defer done()
+	err = remote.Serve(ctx, pipe, remote.Options{
 		Program: strings.ReplaceAll(buildInfo().Version, " ", "_"), Host: h, Classes: errorClasses, Spill: spill,
 	})
 	return outcome{}, err

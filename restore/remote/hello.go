@@ -44,13 +44,21 @@ func parseHello(line string) (hello, error) {
 }
 
 // greet exchanges the first lines and returns the newest version that both
-// speak.
+// speak. What serves says its line before it listens: it ends when its caller
+// hangs up, and a caller that has nothing to say, a person who tries it by hand,
+// shall still see what answers. What calls does both at once, so that no pipe
+// without a buffer stops the two.
 func greet(rw io.ReadWriter, own hello) (version int, other hello, err error) {
 	sent := make(chan error, 1)
-	go func() {
+	say := func() {
 		_, err := io.WriteString(rw, own.line())
 		sent <- err
-	}()
+	}
+	if own.role == "serve" {
+		say()
+	} else {
+		go say()
+	}
 	line, err := readLine(rw)
 	if err != nil {
 		return 0, other, err

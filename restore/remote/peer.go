@@ -55,9 +55,12 @@ func Connect(ctx context.Context, conn io.ReadWriteCloser, o Options) (*Peer, er
 }
 
 // Serve greets the other end of a pipe as the one that serves, and answers
-// until it has gone or ctx ends. A caller that hangs up is no error.
+// until it has gone or ctx ends, or gives no sign of life. A caller that hangs
+// up is no error. Closing conn must end what reads from it or writes to it.
 func Serve(ctx context.Context, conn io.ReadWriteCloser, o Options) error {
-	p, err := begin(ctx, conn, o, "serve")
+	first, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("%w: no word from the caller", ErrLost))
+	defer cancel()
+	p, err := begin(first, conn, o, "serve")
 	if err != nil {
 		return err
 	}
@@ -89,6 +92,7 @@ func begin(ctx context.Context, conn io.ReadWriteCloser, o Options, role string)
 	c.AcceptBacklog = maxServing
 	c.KeepAliveInterval = patience / 4
 	c.ConnectionWriteTimeout = patience
+	c.StreamOpenTimeout = 0 // a request may wait for its place as long as others are being answered
 	if role == "call" {
 		p.session, err = yamux.Client(p.conn, c)
 	} else {
