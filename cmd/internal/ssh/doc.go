@@ -4,9 +4,10 @@
 //
 // The client's ProxyCommand is the test itself: a relay that gives the way a
 // delay and a rate, counts what passes, and cuts it. So the link can be long,
-// narrow and broken without rights over the network.
+// narrow and broken without rights over the network. It also kills either side
+// after so many bytes.
 //
-// The tests need ssh, sshd and ssh-keygen, and have the build tag ssh:
+// The tests need ssh, sshd, ssh-keygen and flock(1), and have the build tag ssh:
 //
 //	go build -o bin/mailsync ./cmd/mailsync
 //	go test -tags ssh ./cmd/internal/ssh

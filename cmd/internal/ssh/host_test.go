@@ -3,6 +3,7 @@
 package ssh
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -28,10 +29,12 @@ func TestMain(m *testing.M) {
 
 // lab is a caller's host and another one.
 type lab struct {
-	t    *testing.T
-	dir  string
-	bin  string
-	addr string
+	t     *testing.T
+	dir   string
+	bin   string
+	addr  string
+	links int    // that were made
+	count string // file of the last link's bytes
 }
 
 func (l *lab) path(parts ...string) string {
@@ -64,7 +67,7 @@ func newLab(t *testing.T, serve string) *lab {
 	var err error
 	l.bin, err = filepath.Abs(l.bin)
 	l.must(err)
-	for _, need := range []string{"ssh", "ssh-keygen", l.bin} {
+	for _, need := range []string{"ssh", "ssh-keygen", "flock", l.bin} {
 		if _, err := exec.LookPath(need); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +81,8 @@ func newLab(t *testing.T, serve string) *lab {
 	}
 	pub, err := os.ReadFile(l.path("user.pub"))
 	l.must(err)
-	forced := fmt.Sprintf(`command="env MAILSYNC_STATE=%s MAILSYNC_CONFIG=%s %s serve --stdio %s",restrict %s`, l.path("far"), os.DevNull, l.bin, strings.ReplaceAll(serve, "$DIR", l.dir), pub)
+	forced := fmt.Sprintf(`command="echo $$ >%s; exec flock -sF %s env MAILSYNC_STATE=%s MAILSYNC_CONFIG=%s %s serve --stdio %s",restrict %s`,
+		l.path("serve.pid"), l.path(busy), l.path("far"), os.DevNull, l.bin, strings.ReplaceAll(serve, "$DIR", l.dir), pub)
 	l.must(os.WriteFile(l.path("authorized_keys"), []byte(forced), 0o600))
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	l.must(err)
@@ -100,6 +104,7 @@ func newLab(t *testing.T, serve string) *lab {
 		_ = server.Process.Kill()
 		_ = server.Wait()
 		_ = log.Close()
+		l.quiet()
 	})
 	for try := 0; ; try++ {
 		c, err := net.Dial("tcp", l.addr)
@@ -115,15 +120,26 @@ func newLab(t *testing.T, serve string) *lab {
 	}
 }
 
+// busy is the file that every relay and every serve of a lab holds a lock of.
+const busy = "busy"
+
+// quiet waits for all of them to end. A serve that does not end when its caller
+// has gone hangs here.
+func (l *lab) quiet() {
+	f, err := os.OpenFile(l.path(busy), os.O_RDWR|os.O_CREATE, 0o600)
+	l.must(err)
+	defer f.Close()
+	l.must(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
+}
+
 // over is the ssh command that goes over a link.
 func (l *lab) over(k link) string {
 	l.t.Helper()
 	self, err := os.Executable()
 	l.must(err)
-	if k.count == "" {
-		k.count = l.path("count")
-	}
-	_ = os.Remove(k.count)
+	l.links++ // a relay outlives its ssh, and tells late
+	l.count = l.path(fmt.Sprintf("count%d", l.links))
+	k.count, k.busy = l.count, l.path(busy)
 	host, err := os.ReadFile(l.path("host.pub"))
 	l.must(err)
 	l.must(os.WriteFile(l.path("known_hosts"), fmt.Appendf(nil, "spare1 %s", host), 0o600))
@@ -139,7 +155,7 @@ func (l *lab) passed() (in, out int64) {
 	var p []byte
 	var err error
 	for range 100 { // ssh waits for nobody
-		if p, err = os.ReadFile(l.path("count")); err == nil && len(p) > 0 {
+		if p, err = os.ReadFile(l.count); err == nil {
 			break
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -156,7 +172,12 @@ func (l *lab) mailsync(code int, args ...string) string {
 	l.t.Helper()
 	c := exec.Command(l.bin, args...)
 	c.Env = append(os.Environ(), "MAILSYNC_STATE="+l.path("near"), "MAILSYNC_CONFIG="+os.DevNull)
-	out, err := c.CombinedOutput()
+	var said bytes.Buffer
+	c.Stdout, c.Stderr = &said, &said
+	l.must(c.Start())
+	l.must(os.WriteFile(l.path("call.pid"), fmt.Appendf(nil, "%d\n", c.Process.Pid), 0o600))
+	err := c.Wait()
+	out := said.Bytes()
 	got := 0
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {

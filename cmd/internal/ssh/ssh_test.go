@@ -112,6 +112,81 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// A side that is killed, at any point, loses and doubles nothing: the other one
+// ends too, a caller with exit 3, and the same command goes on.
+func TestKill(t *testing.T) {
+	for name, c := range map[string]struct {
+		file string
+		code int
+	}{
+		"serve":  {"serve.pid", 3},
+		"caller": {"call.pid", 128 + 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, "--restrict-to $DIR/b")
+			l.fill("b", 30, 4, 5000)
+			for _, dir := range []string{"cur", "new", "tmp"} {
+				l.must(os.MkdirAll(l.path("a", "u0000", dir), 0o700))
+			}
+			killed := func(cut int64, args ...string) {
+				t.Helper()
+				_ = os.Remove(l.path(c.file))
+				l.mailsync(c.code, append(args, "--ssh", l.over(link{cut: cut, kill: l.path(c.file)}))...)
+				l.quiet()
+			}
+			whole := func(code int, args ...string) {
+				t.Helper()
+				l.mailsync(code, append(args, "--ssh", l.over(link{}))...)
+			}
+			diff := []string{"diff", l.path("a"), l.far("b")}
+			killed(6000, diff...)
+			whole(1, diff...)
+			scan := []string{"scan", l.far("b")}
+			killed(6000, scan...)
+			whole(0, scan...)
+			restore := []string{"restore", l.path("a"), "--from", l.far("b"), "--undecided", "restore", "--yes"}
+			before := 0
+			for _, cut := range []int64{10_000, 200_000, 300_000} {
+				killed(cut, restore...)
+				n := l.messages("a")
+				if n < before {
+					t.Errorf("%d messages after a kill, %d before", n, before)
+				}
+				before = n
+			}
+			if before == 0 && c.file == "serve.pid" { // a caller that is killed has not said yet that anything is there
+				t.Error("three kills, and nothing came")
+			}
+			whole(0, restore...)
+			whole(0, diff...)
+			if n := l.messages("a"); n != 120 {
+				t.Errorf("%d messages, want 120", n)
+			}
+			if left, _ := filepath.Glob(l.path("a", "*", "tmp", "*")); len(left) > 0 {
+				t.Errorf("left in tmp: %q", left)
+			}
+		})
+	}
+}
+
+// A limited rate is kept over a real ssh: what comes takes the time that it must.
+func TestLimitNetwork(t *testing.T) {
+	l := newLab(t, "--restrict-to $DIR/b --read-only")
+	l.fill("b", 1, 40, 10_000)
+	l.must(os.Mkdir(l.path("a"), 0o700))
+	began := time.Now()
+	l.mailsync(0, "restore", l.path("a"), "--from", l.far("b"), "--ssh", l.over(link{}), "--limit-network", "200K", "--undecided", "restore", "--yes")
+	in, out := l.passed()
+	if n := l.messages("a"); n != 40 || in < 300_000 {
+		t.Errorf("%d messages, %d bytes", n, in)
+	}
+	// Sent and received together. SSH adds to what is counted here, and a part
+	// may pass before the limit begins to bite.
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("%d bytes at 200K a second took %s", in+out, took)
+	}
+}
+
 // Equal stores cost a few kilobytes over a long link, and 1 % of the mailboxes
 // no more than their manifests and a little.
 func TestBytesOverALongLink(t *testing.T) {
