@@ -175,6 +175,7 @@ func (s *Session) decide(key string, id Identity, old *StoreRecord) error {
 	}
 	s.rec = *old
 	s.rec.Identity = id
+	s.rec.started(id.BootID, s.opt.Unbroken)
 	if s.rec.Open.ID != 0 && (s.opt.Fresh || s.rec.Open.Policy != s.opt.Policy) {
 		s.rec.Open = Look{}
 	}

@@ -53,12 +53,6 @@ type Look struct {
 	Place        []byte // where it stopped, opaque; while it is not finished
 }
 
-// Stop is a clean stop of the host that an operator, or a hook at shutdown, has vouched for.
-type Stop struct {
-	BootID string
-	At     time.Time
-}
-
 // StoreRecord is what is recorded of a store as a whole.
 type StoreRecord struct {
 	Identity
@@ -67,7 +61,7 @@ type StoreRecord struct {
 	Alg            Alg
 	Complete       Look   // the last that saw everything
 	Open           Look   // the one that is not finished; ID 0 = none
-	Stop           Stop   // the last clean stop of the host
+	Stop           Stop   // the last clean stop of the host, while nothing was scanned since
 	Dirty          bool   // a session is at work, or was killed; the record of each mailbox is whole all the same
 	Content, State Digest // roots as of the last checkpoint; zero when not known
 	Mailboxes      int64  // as of the last checkpoint; without those that are gone

@@ -26,6 +26,9 @@ type SessionOptions struct {
 	// Policy names what the look does ("rehash"). Only an unfinished look of
 	// the same policy is continued.
 	Policy string
+	// Unbroken: no crash lies between what is recorded and this boot, whose
+	// looks the recorded ones are taken for. A clean stop is taken back anyway.
+	Unbroken bool
 	// Now replaces the clock in tests.
 	Now func() time.Time
 	// Group is how many manifests are made durable together; 0 means 1,024.
@@ -95,14 +98,6 @@ func (s *Session) Look() Look { return s.record().Open }
 
 // Resumed tells whether the session goes on with an unfinished look.
 func (s *Session) Resumed() bool { return s.resumed }
-
-// Stop records that the host was stopped cleanly.
-func (s *Session) Stop(stop Stop) error {
-	s.mu.Lock()
-	s.rec.Stop = stop
-	s.mu.Unlock()
-	return s.writeRecord()
-}
 
 // nameKey tells mailboxes of one shard apart; a collision would make a mailbox
 // that is gone look kept.

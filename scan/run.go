@@ -153,9 +153,10 @@ func (r *run) begin(repo *manifest.Repo) error {
 	if r.o.Rehash {
 		policy = "rehash"
 	}
+	r.result.Crashed = s.Crashed(r.before)
 	var err error
 	r.session, err = repo.Begin(id, manifest.SessionOptions{
-		Alg: s.cfg.Alg, Adopt: r.o.Adopt && r.from != nil, Policy: policy, Now: s.opt.Now,
+		Alg: s.cfg.Alg, Adopt: r.o.Adopt && r.from != nil, Policy: policy, Now: s.opt.Now, Unbroken: !r.result.Crashed,
 	})
 	if errors.Is(err, manifest.ErrOther) {
 		return fmt.Errorf("%w: %w", ErrOtherFilesystem, err)
@@ -169,24 +170,7 @@ func (r *run) begin(repo *manifest.Repo) error {
 	}
 	r.result.Resumed = r.session.Resumed()
 	r.result.Generation = r.store.Record().Generation
-	r.result.Crashed = s.Crashed(r.before)
 	return nil
-}
-
-// Crashed tells whether a crash may lie between what is recorded and now: the
-// machine was started since, and nobody recorded that it was stopped in good
-// order.
-func (s *Scanner) Crashed(rec manifest.StoreRecord) bool {
-	if rec.Complete.ID == 0 && rec.Open.ID == 0 || s.opt.BootID == "" {
-		return false
-	}
-	crash := func(l manifest.Look) bool {
-		if l.ID == 0 || l.BootID == "" || l.BootID == s.opt.BootID {
-			return false
-		}
-		return rec.Stop.BootID != l.BootID || rec.Stop.At.Before(l.Ended)
-	}
-	return crash(rec.Complete) || crash(rec.Open)
 }
 
 // scan looks at every mailbox.

@@ -51,7 +51,7 @@ func (a *app) manifestCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{ls, show, export} {
 		c.Flags().Var(&globs, "mailbox", "only mailboxes that match (repeatable)")
 	}
-	return family("manifest", "look into the record: ls, show, check, export, sign", ls, show, check, export, a.manifestSign())
+	return family("manifest", "look into the record: ls, show, check, export, sign; stopped, started", ls, show, check, export, a.manifestSign(), a.manifestStopped(), a.manifestStarted())
 }
 
 // recordLine is a store's record in JSON.

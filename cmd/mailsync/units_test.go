@@ -23,7 +23,8 @@ func TestUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(string(data)) {
-			command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=/usr/bin/mailsync ")
+			line = strings.Replace(strings.TrimSpace(line), "ExecStop=", "ExecStart=", 1)
+			command, ok := strings.CutPrefix(line, "ExecStart=/usr/bin/mailsync ")
 			if !ok {
 				continue
 			}

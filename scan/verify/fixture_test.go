@@ -149,6 +149,12 @@ func (e *estate) scan() {
 	e.now = e.now.Add(time.Hour)
 }
 
+// stopped records that the host was stopped in good order.
+func (e *estate) stopped() {
+	e.t.Helper()
+	e.check(e.repo(false).Stopped(manifest.StoreKey("", e.path), manifest.Stop{BootID: e.boot, At: e.now}))
+}
+
 // told is everything that one verification said.
 type told struct {
 	findings []manifest.Finding

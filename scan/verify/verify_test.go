@@ -144,6 +144,7 @@ func TestMissing(t *testing.T) {
 		listed    bool // still in the server's UID list
 		crash     bool // --crash-at after the scan
 		boot      bool // the host was started since, without a clean stop
+		stop      bool // and was stopped in good order before
 		moved     bool // its bytes are in another folder under another name
 		kind      string
 		vanishing int64
@@ -152,6 +153,7 @@ func TestMissing(t *testing.T) {
 		{name: "no evidence", vanishing: 1},
 		{name: "crash-at", crash: true, kind: "missing suspicion"},
 		{name: "a crash that the record shows", boot: true, kind: "missing suspicion"},
+		{name: "a reboot after a clean stop", boot: true, stop: true, vanishing: 1},
 		{name: "moved", moved: true},
 		{name: "moved, after a crash", moved: true, crash: true},
 	}
@@ -184,6 +186,9 @@ func TestMissing(t *testing.T) {
 				o.CrashAt = e.now
 			}
 			if c.boot {
+				if c.stop {
+					e.stopped()
+				}
 				e.boot, e.since = "boot-2", e.now
 			}
 			e.now = e.now.Add(time.Hour)
@@ -198,7 +203,7 @@ func TestMissing(t *testing.T) {
 			if out.result.Vanished != c.vanishing || int64(len(out.vanished)) != c.vanishing {
 				t.Errorf("vanished: %d, listed %d", out.result.Vanished, len(out.vanished))
 			}
-			if out.result.Crashed != (c.crash || c.boot) {
+			if out.result.Crashed != (c.crash || (c.boot && !c.stop)) {
 				t.Errorf("crashed: %v", out.result.Crashed)
 			}
 			if out.result.Missing != int64(len(want)) || out.result.Suspect != int64(len(want)) {
