@@ -52,10 +52,19 @@ func (t *targetSource) Open(ctx context.Context, mailbox string) (compare.View, 
 		_ = r.Close()
 		return nil, fmt.Errorf("%w: it is recorded, and its place cannot be judged", compare.ErrUnknown)
 	}
+	d, e := t.base.Open(ctx, mailbox)
+	if e == nil && !(d.Mailbox().Began.Equal(r.Mailbox().Began) && d.Mailbox().Ended.Equal(r.Mailbox().Ended)) {
+		_ = d.Close()
+		e = fmt.Errorf("%w: its record is being replaced", compare.ErrUnknown)
+	}
+	if e != nil {
+		_ = r.Close()
+		return nil, e
+	}
 	t.mu.Lock()
 	t.absent[mailbox] = true
 	t.mu.Unlock()
-	return &absentView{record: r, now: t.p.now}, nil
+	return &absentView{record: r, deleted: d, now: t.p.now}, nil
 }
 
 func (t *targetSource) gone(mailbox string) bool {
@@ -138,10 +147,12 @@ func (p *planner) provenAbsent(ctx context.Context, mailbox string, base compare
 	}
 }
 
-// absentView is a mailbox that is gone, as its record knows it.
+// absentView is a mailbox that is gone, as its record knows it. The record is
+// open twice, since its messages are merged with its deletions, which come
+// behind them.
 type absentView struct {
-	record compare.View
-	now    time.Time
+	record, deleted compare.View
+	now             time.Time
 }
 
 func (v *absentView) Mailbox() *manifest.Mailbox {
@@ -157,44 +168,35 @@ func (v *absentView) Entries(context.Context) iter.Seq2[manifest.Entry, error] {
 // of messages, in the order of entries.
 func (v *absentView) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] {
 	return func(yield func(manifest.Absence, error) bool) {
+		next, stop := iter.Pull2(v.deleted.Absences(ctx))
+		defer stop()
+		a, err, more := next()
+		// until yields the deletions up to an entry, all of them before nil.
+		until := func(e *manifest.Entry) bool {
+			for more && (err != nil || e == nil || a.Entry.Compare(e) <= 0) {
+				if !yield(a, err) || err != nil {
+					return false
+				}
+				a, err, more = next()
+			}
+			return true
+		}
 		r := v.record.Mailbox()
-		var entries []manifest.Entry // a record's entries come before its absences
 		for e, err := range v.record.Entries(ctx) {
 			if err != nil {
 				yield(manifest.Absence{}, err)
 				return
 			}
-			entries = append(entries, e)
-		}
-		i := 0
-		lost := func() bool {
-			a := manifest.Absence{Entry: entries[i], LastSeen: r.Began, FirstAbsent: v.now}
-			if f := r.Folder(a.Entry.Folder); f != nil {
-				a.UIDValidity = f.UIDValidity
+			lost := manifest.Absence{Entry: e, LastSeen: r.Began, FirstAbsent: v.now}
+			if f := r.Folder(e.Folder); f != nil {
+				lost.UIDValidity = f.UIDValidity
 			}
-			i++
-			return yield(a, nil)
-		}
-		for a, err := range v.record.Absences(ctx) {
-			if err != nil {
-				yield(a, err)
-				return
-			}
-			for i < len(entries) && entries[i].Compare(&a.Entry) < 0 {
-				if !lost() {
-					return
-				}
-			}
-			if !yield(a, nil) {
+			if !until(&e) || !yield(lost, nil) {
 				return
 			}
 		}
-		for i < len(entries) {
-			if !lost() {
-				return
-			}
-		}
+		until(nil)
 	}
 }
 
-func (v *absentView) Close() error { return v.record.Close() }
+func (v *absentView) Close() error { return errors.Join(v.record.Close(), v.deleted.Close()) }
