@@ -16,6 +16,7 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest/durable"
 	"mailsync/restore"
 	"mailsync/restore/archive"
 	"mailsync/restore/lmtp"
@@ -350,6 +351,8 @@ func (a *app) replayProblem(err error) error {
 			a.timeline(noGap.Timeline.Hours, nil)
 		}
 		p.Hint = "choose the window with --since TIME (and --until TIME), or take the whole archive with --since all"
+	case errors.Is(err, replay.ErrLedger) && !errors.Is(err, durable.ErrLocked) && !errors.Is(err, durable.ErrNewer):
+		p.Hint = "the ledger can be moved away: no message is delivered twice without it, but what was delivered and then deleted would be delivered again"
 	case errors.Is(err, replay.ErrResolver):
 		p.Hint = "mailsync config check looks at the maps of [recipients]"
 	default:

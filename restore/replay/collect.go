@@ -26,6 +26,10 @@ type collected struct {
 	own      string          // the only address that a Maildir archive's delivery fields name: its own
 }
 
+// maxEnvelope bounds the addresses of one message, in bytes, so that its record
+// stays below maxRecord.
+const maxEnvelope = maxRecord / 4
+
 const (
 	batchMessages = 64
 	batchBytes    = 2 << 20
@@ -120,6 +124,19 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 			seq++
 			if !m.Arrival.IsZero() {
 				it.arrival = m.Arrival.UnixNano()
+			}
+			names := 0
+			for _, x := range m.Recipients {
+				names += len(x.Addr) + len(x.Original)
+			}
+			if names > maxEnvelope {
+				if err := c.finding(&manifest.Finding{
+					Store: r.o.Archive.Name(), File: it.pos, Kind: manifest.ArchiveRefused,
+					Detail: fmt.Sprintf("%d recipients: more than can be held", len(m.Recipients)),
+				}); err != nil {
+					return err
+				}
+				continue
 			}
 			for _, x := range m.Recipients {
 				it.to = append(it.to, recipient{addr: x.Addr, original: x.Original, how: x.How})

@@ -439,6 +439,37 @@ func TestDeliveryLog(t *testing.T) {
 	}
 }
 
+// A message for very many recipients is nothing special; one whose envelope
+// cannot be held is a finding, and stops nothing.
+func TestManyRecipients(t *testing.T) {
+	s, g := newStore(bob), newGateway(t)
+	to := []string{bob}
+	for i := range 60_000 {
+		to = append(to, fmt.Sprintf("somebody.else.%d@example.com", i))
+	}
+	g.put(t0, mail(1, t0), to...)
+	g.put(t0, mail(2, t0), bob)
+	o := options(t, g, s)
+	o.All = true
+	r, err := run(t, o, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.totals.Delivered != 2 || r.totals.NoMailbox != 60_000 || len(s.boxes[bob]) != 2 {
+		t.Errorf("%+v, %d messages", r.totals, len(s.boxes[bob]))
+	}
+	g.put(t0, mail(3, t0), bob, strings.Repeat("a", maxEnvelope)+"@example.com")
+	g.put(t0, mail(4, t0), bob)
+	o = options(t, g, s)
+	o.All = true
+	if r, err = run(t, o, s); err != nil {
+		t.Fatal(err)
+	}
+	if r.totals.Delivered != 1 || r.exit != 3 {
+		t.Errorf("%+v, exit %d", r.totals, r.exit)
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	s, g := newStore(bob), newGateway(t)
 	for i := range 50 {

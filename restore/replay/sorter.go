@@ -261,8 +261,9 @@ func writeRecord(w *bufio.Writer, rec []byte) (int64, error) {
 	return int64(n + m), err
 }
 
-// maxRecord bounds a record: positions and addresses, not mail.
-const maxRecord = 1 << 20
+// maxRecord bounds a record, in bytes: positions and addresses, not mail. A
+// message can have had very many recipients.
+const maxRecord = 64 << 20
 
 func readRecord(r *bufio.Reader, buf []byte) ([]byte, error) {
 	n, err := binary.ReadUvarint(r)
