@@ -36,6 +36,9 @@ type LookOptions struct {
 	// tells whether the stamps of the recorded entry are those of the file. Nil
 	// means DecideByStamp, or DecideRead after a crash.
 	Decide func(seen, old *manifest.Entry, same bool) Choice
+	// OpenFirst says that Decide reads most files: it is asked with the state of
+	// the open file, which saves a stat(2) of each name.
+	OpenFirst bool
 	// Finding receives what is wrong, in the order of entries, before the
 	// entry is yielded. Nil drops it.
 	Finding func(manifest.Finding)

@@ -204,37 +204,54 @@ func (r *reader) prepare(b *batch, t *task) {
 	}
 	dir := t.fl.dirs.of(t.entry.Sub)
 	o := &b.view.o
+	opened := false
+	if o.OpenFirst {
+		if err := r.dev.File(b.ctx); err != nil {
+			t.out, t.err = failed, err
+			return
+		}
+		// What cannot be opened may be one that is left: asked below.
+		opened = dir.OpenFileInto(&t.file, t.entry.Name) == nil
+	}
 	t.choice = Read
 	if t.old != nil || o.Decide != nil {
-		st, err := dir.Stat(t.entry.Name)
-		if err != nil {
-			t.fail(err)
-			return
+		st := t.file.Opened()
+		if !opened {
+			now, err := dir.Stat(t.entry.Name)
+			if err != nil {
+				t.fail(err)
+				return
+			}
+			st = &now
 		}
 		if !st.Regular() {
 			t.out, t.err = refused, fmt.Errorf("it is a %s", st.TypeName())
 			return
 		}
-		t.stamp(&st)
+		t.stamp(st)
 		t.same = t.old != nil && b.view.trusted(t.old, &t.entry)
 		t.choice = b.view.decide(&t.entry, t.old, t.same)
 		switch {
 		case t.choice == Reuse && t.old != nil:
 			t.out = taken
-			return
 		case t.choice == Leave:
 			t.out = left
+		}
+		if t.out != pending {
+			_ = t.file.Close() // where it was opened first
 			return
 		}
 		t.choice = Read
 	}
-	if err := r.dev.File(b.ctx); err != nil {
-		t.out, t.err = failed, err
-		return
-	}
-	if err := dir.OpenFileInto(&t.file, t.entry.Name); err != nil {
-		t.fail(err)
-		return
+	if !opened {
+		if err := r.dev.File(b.ctx); err != nil {
+			t.out, t.err = failed, err
+			return
+		}
+		if err := dir.OpenFileInto(&t.file, t.entry.Name); err != nil {
+			t.fail(err)
+			return
+		}
 	}
 	t.stamp(t.file.Opened())
 	if foreign(dir, t.file.Opened()) {

@@ -105,7 +105,7 @@ func (r *run) look(ctx context.Context, j *job, crashed bool) (*looked, error) {
 		},
 	}
 	if (r.o.Rehash || j.rehash) && (j.head == nil || !j.head.Done) {
-		o.Decide = DecideRead
+		o.Decide, o.OpenFirst = DecideRead, true
 	}
 	if j.head != nil {
 		m, err := r.from.OpenMailbox(j.name)

@@ -51,13 +51,15 @@ func (t *task) unique() string {
 	return t.entry.Unique
 }
 
-// settleGroup judges all files of one unique name together.
+// settleGroup judges all files of one unique name together. What it returns is
+// valid until the next call.
 func (fl *folderLook) settleGroup(ctx context.Context, tasks []task) ([]manifest.Entry, error) {
-	var out []manifest.Entry
-	if len(tasks) == 1 && !tasks[0].gone && tasks[0].out < vanished {
-		return append(out, fl.v.conclude(&tasks[0])), nil // the usual case
-	}
 	v := fl.v
+	if len(tasks) == 1 && !tasks[0].gone && tasks[0].out < vanished { // the usual case
+		v.one[0] = v.conclude(&tasks[0])
+		return v.one[:], nil
+	}
+	var out []manifest.Entry
 	live := make([]*task, 0, len(tasks))
 	var lost []*task // were recorded or listed, and are not there now
 	for i := range tasks {

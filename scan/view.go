@@ -92,6 +92,7 @@ type View struct {
 	open      int       // folders whose directories are open
 	blind     map[string]string
 	gaps      []compare.Gap
+	one       [1]manifest.Entry // what settleGroup returns of a single file
 }
 
 var hashSeed = maphash.MakeSeed()

@@ -57,20 +57,25 @@ func (f *File) Opened() *Stat { return &f.st }
 
 // Stat returns the state of the file now.
 func (f *File) Stat() (Stat, error) {
-	var st unix.Stat_t
-	var err error
-	if f.dir.quick {
-		err = fstatQuick(f.fd, &st)
-	} else {
-		err = f.o.fstat(f.fd, &st)
-	}
-	if err != nil {
+	var s Stat
+	if err := f.stat(&s); err != nil {
 		return Stat{}, f.wrap("stat", err)
 	}
-	f.gone = st.Nlink == 0
-	var s Stat
-	s.fromStat(&st)
+	f.gone = s.Links == 0
 	return s, nil
+}
+
+func (f *File) stat(s *Stat) error {
+	if f.dir.quick {
+		var st unix.Stat_t // of its own: this one stays on the stack
+		err := fstatQuick(f.fd, &st)
+		s.fromStat(&st)
+		return err
+	}
+	var st unix.Stat_t
+	err := f.o.fstat(f.fd, &st)
+	s.fromStat(&st)
+	return err
 }
 
 func (f *File) wrap(op string, err error) error {

@@ -160,6 +160,7 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 		LastGood:   v.rec.Complete.Began,
 		NoRecord:   !record,
 		Decide:     v.decide(id, t),
+		OpenFirst:  id == Rest,
 	}
 	if record {
 		r, err := v.o.Record.OpenMailbox(t.name)
