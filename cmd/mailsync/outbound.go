@@ -29,7 +29,7 @@ func (a *app) outbound(ctx context.Context, o *replayFlags) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	opt := replay.OutboundOptions{Logs: o.deliveryLogs, Header: o.service, Since: w.Since, Until: w.Until, Progress: new(replay.Progress)}
+	opt := replay.OutboundOptions{Logs: o.deliveryLogs, Header: o.service, Copy: o.transport, Since: w.Since, Until: w.Until, Progress: new(replay.Progress)}
 	if opt.Archive, err = a.openArchive(from); err != nil {
 		return outcome{}, err
 	}

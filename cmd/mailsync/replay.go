@@ -43,6 +43,7 @@ type replayFlags struct {
 	outbound     bool     // audit: of mail that left
 	queues       []string // with outbound
 	service      string   // with outbound: the field that names the service
+	transport    string   // with outbound: the MTA's, that writes the archive
 }
 
 func (a *app) replayCommand() *cobra.Command {
@@ -91,6 +92,7 @@ the list behind each number. It delivers nothing and writes nothing.`,
 	f := c.Flags()
 	f.BoolVar(&o.outbound, "outbound", false, "of mail that left: what was sent, delayed, bounced, expired, lost, by service")
 	f.StringArrayVar(&o.queues, "queue", nil, "with --outbound: `DIR` of the MTA's queue as it is now (repeatable)")
+	f.StringVar(&o.transport, "archive-transport", "archive", "with --outbound: `NAME` of the MTA's transport that writes the archive; what it takes counts as sent to nobody")
 	f.StringVar(&o.service, "service-header", "", "with --outbound: `FIELD` that names the service (default: SASL user or client address of the log)")
 	o.dryRun = true
 	return c

@@ -78,6 +78,7 @@ type OutboundOptions struct {
 	Logs    []string           // of the MTA, in any order
 	Queues  []*archive.Archive // the MTA's queue directories, as they are now
 	Header  string             // field that names the service; "" = what the log says
+	Copy    string             // the MTA's transport that writes the archive; "" = none
 	Since   time.Time
 	Until   time.Time
 
@@ -148,7 +149,7 @@ func (r *outbound) run(ctx context.Context) error {
 		}
 	}
 	r.o.Progress.stage("reading the logs", 0)
-	log := &outLog{ids: map[string]*queued{}}
+	log := &outLog{ids: map[string]*queued{}, copy: r.o.Copy}
 	for _, name := range r.o.Logs {
 		if err := readOutLog(ctx, log, name, func(x *sight) error { r.o.Progress.Done.Add(1); return r.sight(x) }); err != nil {
 			return err
@@ -257,9 +258,10 @@ func (r *outbound) messages(ctx context.Context, a *archive.Archive, kind byte) 
 	return nil
 }
 
-// outKey is under what message, queue and log come together.
+// outKey is under what message, queue and log come together. A Message-ID that
+// Exim itself made, as that of a bounce, is not in its log, but names the queue id.
 func outKey(id, queue string) string {
-	if id = strings.TrimSpace(id); id != "" {
+	if id = strings.TrimSpace(id); id != "" && (queue == "" || !strings.HasPrefix(id, "<E"+queue+"@")) {
 		return id
 	}
 	return "\x00" + queue

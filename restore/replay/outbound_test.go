@@ -56,6 +56,23 @@ func withoutYears(log string) string {
 	return strings.NewReplacer("2026-11-", "Nov ", "T", " ", "+00:00", "").Replace(log)
 }
 
+// eximCopied is what Exim 4.96 wrote with the archive of docs/archives.md.
+const eximCopied = `2026-11-22 10:00:00 1xWzhC-0003zd-0n <= s@x U=root P=local S=284 id=m1@x
+2026-11-22 10:00:00 1xWzhC-0003zd-0n => anna <anna@x> R=here T=file
+2026-11-22 10:00:00 1xWzhC-0003zd-0n => anna <anna@x> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zd-0n -> ok <ok@far> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zd-0n -> refused <refused@far> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zd-0n -> later <later@far> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zd-0n -> never <never@far> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zd-0n => ok@far R=far T=smtp H=127.0.0.1 [127.0.0.1] C="250 ok"
+2026-11-22 10:00:00 1xWzhC-0003zd-0n ** refused@far R=far T=smtp H=127.0.0.1 [127.0.0.1]: SMTP error from remote mail server after RCPT TO:<refused@far>: 550 5.1.1 no such user
+2026-11-22 10:00:00 1xWzhC-0003zd-0n == later@far R=far T=smtp defer (-44) H=127.0.0.1 [127.0.0.1]: SMTP error from remote mail server after RCPT TO:<later@far>: 450 4.2.1 try again
+2026-11-22 10:00:00 1xWzhC-0003zs-1L <= <> R=1xWzhC-0003zd-0n U=Debian-exim P=local S=1700
+2026-11-22 10:00:00 1xWzhC-0003zs-1L => s <s@x> R=here T=file
+2026-11-22 10:00:00 1xWzhC-0003zs-1L => s <s@x> R=archive T=archive
+2026-11-22 10:00:00 1xWzhC-0003zs-1L Completed
+`
+
 func sentMail(id string, at time.Time, to ...string) string {
 	head := ""
 	if id != "" {
@@ -146,6 +163,14 @@ func TestOutbound(t *testing.T) {
 		{"filtered within a second", sentMail("<3@x>", at, "alias@x"), strings.NewReplacer("10:02:02", "10:02:00", "10:02:01", "10:02:00", "CCCCC33333", "FCCCC33333").Replace(postfixOut), "", map[string][2]string{
 			"alias@x": {"sent", "local:1000"},
 		}},
+		{"archived by a transport of exim", sentMail("<m1@x>", at, "anna@x", "ok@far", "refused@far", "later@far", "never@far") +
+			strings.Replace(sentMail("<E1xWzhC-0003zs-1L@gw.x>", at, "s@x"), "\nFrom: ", "\nReceived: from Debian-exim by gw.x with local (Exim 4.96)\n\tid 1xWzhC-0003zs-1L\n\tfor s@x; Sun, 22 Nov 2026 10:00:00 +0000\nFrom: ", 1), eximCopied, "", map[string][2]string{
+			"anna@x": {"sent", "local:root"}, "ok@far": {"sent", "local:root"}, "refused@far": {"bounced", "local:root"}, "later@far": {"delayed", "local:root"}, "never@far": {"lost", "local:root"},
+			"s@x": {"sent", "local:Debian-exim"},
+		}},
+		{"archived by a transport of postfix", sentMail("<1@x>", at, "ok@far", "never@far"), strings.Replace(postfixOut, "to=<ok@far>, relay=far[192.0.2.9]:25", "to=<ok@far>, relay=archive", 1), "", map[string][2]string{
+			"ok@far": {"lost", "sasl:shop"}, "never@far": {"lost", "sasl:shop"},
+		}},
 		{"by a field", sentMail("<1@x>", at, "ok@far"), postfixOut, "X-Service", map[string][2]string{"ok@far": {"sent", "billing"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,7 +178,7 @@ func TestOutbound(t *testing.T) {
 			time.Local = time.UTC
 			defer func() { time.Local = old }()
 			// Order and number of the files say nothing: lines are sorted by their time.
-			got, _ := outboundOf(t, OutboundOptions{Header: c.header, Memory: 4096}, c.mbox, c.log)
+			got, _ := outboundOf(t, OutboundOptions{Header: c.header, Copy: "archive", Memory: 4096}, c.mbox, c.log)
 			if len(got) != len(c.want) {
 				t.Errorf("%d recipients, want %d", len(got), len(c.want))
 			}

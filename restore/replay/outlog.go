@@ -45,7 +45,8 @@ type queued struct {
 
 // outLog follows queue ids.
 type outLog struct {
-	ids map[string]*queued
+	ids  map[string]*queued
+	copy string // transport that writes the archive: what it takes has gone nowhere
 }
 
 // maxQueued bounds the queue ids that are followed at a time: each ends with
@@ -129,7 +130,7 @@ func (l *outLog) postfix(s string, x sight) (sight, bool) {
 	}
 	x.who, x.orig = strings.ToLower(bracketed(text, "to=<")), strings.ToLower(bracketed(text, "orig_to=<"))
 	_, status, ok := strings.Cut(text, " status=")
-	if !ok {
+	if !ok || l.copy != "" && strings.Contains(text, ", relay="+l.copy+",") {
 		return x, false
 	}
 	word, why, _ := strings.Cut(status, " ")
@@ -231,6 +232,9 @@ func (l *outLog) exim(s string, x sight) (sight, bool) {
 	case flag == "==":
 		x.fate = Delayed
 	default:
+		return x, false
+	}
+	if l.copy != "" && strings.Contains(rest+" ", " T="+l.copy+" ") {
 		return x, false
 	}
 	x.who, x.orig = eximAddress(rest)
