@@ -155,7 +155,15 @@ func (r *Run) otherTrouble(name string, err error) {
 	}
 }
 
+// unseen notes that something is absent as far as could be read.
+func (r *Run) unseen() {
+	r.troubleMu.Lock()
+	defer r.troubleMu.Unlock()
+	r.unread = true
+}
+
 type troubles struct {
 	troubleMu sync.Mutex
 	otherErrs map[string]error
+	unread    bool // part of a store
 }

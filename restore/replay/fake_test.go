@@ -56,6 +56,7 @@ func (s *stored) entry() manifest.Entry {
 
 // store is a mail store in memory: Source, Witness and Deliverer.
 type store struct {
+	blind    map[string]string // folders that cannot be listed
 	name     string
 	boxes    map[string][]*stored
 	absences map[string][]manifest.Absence
@@ -139,6 +140,7 @@ type view struct {
 
 func (v *view) Mailbox() *manifest.Mailbox { return &manifest.Mailbox{Name: v.box} }
 func (v *view) Close() error               { return nil }
+func (v *view) Blind() map[string]string   { return v.s.blind }
 
 func (v *view) Entries(context.Context) iter.Seq2[manifest.Entry, error] {
 	return func(yield func(manifest.Entry, error) bool) {

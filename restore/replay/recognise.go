@@ -182,6 +182,7 @@ type look struct {
 	candidates                                          []*candidate
 	opaque, unread                                      int64             // messages that could be anything
 	dirs                                                map[string]string // of the mailbox' folders, by name
+	blind                                               string            // why part of the mailbox could not be looked into; "" = all was
 }
 
 // lookAt gives a verdict to each item of one mailbox.
@@ -211,6 +212,7 @@ func (r *Run) lookAt(ctx context.Context, j *job) ([]*verdict, error) {
 		for i := range l.out {
 			l.out[i].state, l.out[i].detail = stUnknown, "the mailbox cannot be looked at: "+err.Error()
 		}
+		r.unseen()
 		return l.sorted(), nil
 	}
 	if err := l.evidence(); err != nil {
@@ -294,6 +296,11 @@ func (l *look) read() error {
 			return err
 		}
 		l.entry(&e)
+	}
+	if p, ok := v.(compare.Partly); ok {
+		for folder, why := range p.Blind() {
+			l.blind = join(l.blind, cmp.Or(folder, "the mailbox")+" cannot be looked into: "+why)
+		}
 	}
 	if err := l.judge(); err != nil {
 		return err
@@ -389,6 +396,10 @@ func (l *look) count(c *class, exact, same []*manifest.Entry) {
 func (l *look) missing(c *class, v *verdict) {
 	v.state = stAbsent
 	switch {
+	case l.blind != "" && (len(c.damaged) == 0 || !c.damaged[0].Good):
+		// It may lie where nobody could look.
+		v.state, v.detail = stUnknown, l.blind
+		l.r.unseen()
 	case len(c.altered) > 0:
 		v.state, v.match = stAltered, Altered
 		v.folder, v.file = c.altered[0].Folder, c.altered[0].File()
@@ -401,6 +412,7 @@ func (l *look) missing(c *class, v *verdict) {
 		v.state, v.detail = stUnknown, c.unknown
 	case l.unread > 0:
 		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox could not be read", l.unread)
+		l.r.unseen()
 	case l.opaque > 0:
 		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox are encrypted and cannot be compared", l.opaque)
 	}

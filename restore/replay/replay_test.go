@@ -470,6 +470,33 @@ func TestManyRecipients(t *testing.T) {
 	}
 }
 
+// What is absent from the folders that could be listed may lie in one that could
+// not: it is unexplained and never delivered.
+func TestBlind(t *testing.T) {
+	for _, how := range []Decision{Skip, Deliver, InFolder} {
+		s, g := newStore(bob), newGateway(t)
+		s.put(bob, "INBOX", t0, mail(1, t0))
+		s.put(bob, "INBOX", t0, mail(3, t0)+"a footer\n")
+		for i := 1; i <= 3; i++ {
+			g.put(t0, mail(i, t0), bob)
+		}
+		s.blind = map[string]string{"Archive": "permission denied"}
+		o := options(t, g, s)
+		o.All, o.Ambiguous, o.AmbiguousFolder = true, how, "Recovered"
+		r, err := run(t, o, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.totals.Present != 1 || r.totals.Unexplained != 2 || r.totals.Delivered != 0 || r.exit != 3 || len(s.boxes[bob]) != 2 {
+			t.Errorf("%v: %+v, exit %d", how, r.totals, r.exit)
+		}
+		s.blind = nil
+		if r, err = run(t, o, s); err != nil || r.totals.Delivered == 0 {
+			t.Errorf("%v, once it can be listed: %+v %v", how, r.totals, err)
+		}
+	}
+}
+
 func TestCancelled(t *testing.T) {
 	s, g := newStore(bob), newGateway(t)
 	for i := range 50 {

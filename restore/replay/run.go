@@ -156,7 +156,7 @@ func (r *Run) Unasked() map[string]error {
 // delivered.
 func (r *Run) Exit() int {
 	switch {
-	case r.trouble || r.failed || r.totals.Failed > 0:
+	case r.trouble || r.failed || r.unread || r.totals.Failed > 0:
 		return 3
 	case !r.totals.Closed() || r.totals.NoMailbox > 0:
 		return 1
