@@ -115,13 +115,18 @@ func (s *Scanner) templates() error {
 		return fmt.Errorf("%w: at most one of layout, users list and users command may be given", ErrConfig)
 	}
 	for _, t := range []struct {
-		text string
-		to   **maildir.Template
-	}{{s.cfg.Layout, &s.layout}, {s.cfg.Control, &s.ctl}, {s.cfg.Index, &s.idx}} {
+		text  string
+		parse func(string) (*maildir.Template, error)
+		to    **maildir.Template
+	}{
+		{s.cfg.Layout, maildir.ParseTemplate, &s.layout},
+		{s.cfg.Control, maildir.ParseTree, &s.ctl},
+		{s.cfg.Index, maildir.ParseTree, &s.idx},
+	} {
 		if t.text == "" {
 			continue
 		}
-		tpl, err := maildir.ParseTemplate(t.text)
+		tpl, err := t.parse(t.text)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrConfig, err)
 		}

@@ -19,12 +19,15 @@ import (
 //	%Mu  %2.256Nu           MD5 in hexadecimal; MD5 modulo 256 in at least 2 digits
 //	%{user | username | lower}, | domain, | upper, | substr(0, 1)    the forms of Dovecot 2.4
 //
+// A template of a tree beside the mail (ParseTree) may be absolute.
+//
 // Anything else is refused: a list of users with their paths says the same
 // without a second implementation of the server's rules.
 type Template struct {
 	text   string
 	parts  []part
 	home   bool             // it begins with the home directory: nothing can be matched
+	beside bool             // of a tree beside the mail: it may be absolute, and nothing is matched
 	prefix []*regexp.Regexp // of the first 1, 2 … components
 	names  []byte           // variable of each group of the last: 'u' 'n' 'd'
 }
@@ -59,8 +62,15 @@ func refuseTemplate(text, why string) error {
 // ParseTemplate reads a template. Variables and modifiers that it does not
 // know are refused with an error that wraps ErrTemplate and names the
 // alternative. A template is relative to the store's root, unless it begins with %h.
-func ParseTemplate(text string) (*Template, error) {
-	t := &Template{text: text}
+func ParseTemplate(text string) (*Template, error) { return parse(&Template{text: text}) }
+
+// ParseTree reads the template of a tree beside the mail, as Dovecot's CONTROL=
+// and INDEX= name them: it may be absolute, too. Such a template expands, and
+// finds no mailboxes.
+func ParseTree(text string) (*Template, error) { return parse(&Template{text: text, beside: true}) }
+
+func parse(t *Template) (*Template, error) {
+	text := t.text
 	rest := text
 	for rest != "" {
 		i := strings.IndexByte(rest, '%')
@@ -110,7 +120,7 @@ func (t *Template) check() (why string) {
 	switch {
 	case t.home:
 		return ""
-	case t.text == "" || t.text[0] == '/':
+	case t.text == "", t.text[0] == '/' && !t.beside:
 		return "it must be relative to the store's path"
 	case !user && !name:
 		return "it holds neither the address (%u) nor its local part (%n)"
@@ -283,7 +293,7 @@ func (t *Template) Expand(address, home string) (string, error) {
 		}
 	}
 	s := strings.TrimSuffix(b.String(), "/")
-	if path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") || !t.home && s[0] == '/' {
+	if path.Clean(s) != s || s == "." || s == ".." || strings.HasPrefix(s, "../") || s[0] == '/' && !t.home && t.text[0] != '/' {
 		return "", fmt.Errorf("%w: %q makes an empty, '.' or '..' component", ErrTemplate, address)
 	}
 	return s, nil

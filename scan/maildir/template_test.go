@@ -122,6 +122,43 @@ func TestTemplates(t *testing.T) {
 }
 
 // A path leads back to its address, whatever the template.
+// Control and index trees lie where the operator says.
+func TestTreesBesideTheMail(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ template, home, path string }{
+		{"/var/lib/dovecot/control/%d/%n", "", "/var/lib/dovecot/control/example.org/bob"},
+		{"/control/%u/", "", "/control/bob@example.org"},
+		{"control/%u", "", "control/bob@example.org"},
+		{"%h/control", "/home/bob", "/home/bob/control"},
+	} {
+		tm, err := ParseTree(tc.template)
+		if err != nil {
+			t.Errorf("%s: %v", tc.template, err)
+			continue
+		}
+		if got, err := tm.Expand("bob@example.org", tc.home); err != nil || got != tc.path {
+			t.Errorf("%s: %q, %v", tc.template, got, err)
+		}
+	}
+	tm, err := ParseTree("/control/%n/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"..@example.org", ".@example.org", "@example.org"} {
+		if got, err := tm.Expand(address, ""); !errors.Is(err, ErrTemplate) {
+			t.Errorf("%s: %q, %v", address, got, err)
+		}
+	}
+	for _, text := range []string{"", "/control", "/control//%u", "/control/../%u", "/"} {
+		if _, err := ParseTree(text); !errors.Is(err, ErrTemplate) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if _, err := ParseTemplate("/control/%u"); !errors.Is(err, ErrTemplate) {
+		t.Errorf("an absolute layout: %v", err)
+	}
+}
+
 func TestTemplatesRoundTrip(t *testing.T) {
 	t.Parallel()
 	templates := []string{"%d/%n/Maildir", "%u", "%d/%1n/%1.1n/%n", "%2.256Nu/%d/%n", "%1Mn/%u/mail", "%n@%d/x", "%{user|domain}/%{user|username}", "%n-%d", "x%n/y%dz"}
