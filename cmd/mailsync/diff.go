@@ -67,6 +67,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	defer stop()
 	var rows []compare.Row
 	differing := int64(0)
+	lacking := make([]int64, len(sides))
 	for m, err := range c.Mailboxes(ctx) {
 		if err != nil {
 			return outcome{}, a.storeProblem(ui.List(args, "and"), err)
@@ -76,6 +77,11 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 				return outcome{}, err
 			}
 			a.difference(&d, names)
+		}
+		for i := range m.Row.Sides {
+			if s := &m.Row.Sides[i]; s.Absent || s.Unknown != "" {
+				lacking[i]++
+			}
 		}
 		if m.Row.Differences > 0 {
 			differing++
@@ -96,7 +102,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err := only.nothing(a, stores[0].Name); err != nil {
 		return outcome{}, err
 	}
-	a.tellDiff(stores, rows, differing, &r)
+	a.tellDiff(stores, rows, differing, lacking, &r)
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
 }
 
@@ -190,7 +196,7 @@ func copyText(c *compare.Copy) string {
 }
 
 // tellDiff ends a comparison: a table of the sides, the sum, what comes next.
-func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int64, r *compare.Result) {
+func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int64, lacking []int64, r *compare.Result) {
 	a.out.Say("")
 	if len(rows) > 1 {
 		a.out.Table(diffTable(stores, rows, a.out.Verbose()))
@@ -234,15 +240,15 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 		}
 	}
 	a.out.Say("%s in %s of %s: %s.", a.out.Style.Bold(ui.Plural(r.Differences, "difference")), ui.Count(differing), ui.Plural(r.Mailboxes, "mailbox"), strings.Join(parts, ", "))
-	a.nextAfterDiff(stores, r)
+	a.nextAfterDiff(stores, lacking, r)
 }
 
 // nextAfterDiff names the command that makes a store whole. A store that is
 // offline can be neither the target nor a source of bytes; what its record
 // knows of deletions counts all the same.
-func (a *app) nextAfterDiff(stores []*config.Store, r *compare.Result) {
+func (a *app) nextAfterDiff(stores []*config.Store, lacking []int64, r *compare.Result) {
 	offline := func(i int) bool { return i < len(r.Sides) && !r.Sides[i].Recorded.IsZero() }
-	target := neediest(r, offline)
+	target := neediest(r, lacking, offline)
 	var from, recorded []string
 	for i, s := range stores {
 		switch {
@@ -256,6 +262,9 @@ func (a *app) nextAfterDiff(stores []*config.Store, r *compare.Result) {
 	if target < 0 || len(from) == 0 {
 		a.out.Say("Nothing was changed. To put something back, two of the stores must be online.")
 		return
+	}
+	if n := lacking[target]; n > 0 {
+		a.out.Say("%s lacks %s, or they could not be looked at: is all of it mounted?", ui.Name(stores[target].Name), ui.Plural(n, "whole mailbox"))
 	}
 	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(stores[target].Name))
 	a.next(slices.Concat([]string{"restore", stores[target].Name}, from, recorded)...)
@@ -335,13 +344,19 @@ func lacksText(s *compare.RowSide) string {
 	return cmp.Or(strings.Join(parts, ", "), "-")
 }
 
-// neediest is the store online that lacks most, or holds most damage; the
-// first named where there is nothing between them, -1 where none is online.
-func neediest(r *compare.Result, offline func(int) bool) int {
-	best, most := -1, int64(-1)
+// neediest is the store online that lacks most whole mailboxes, or, where that
+// decides nothing, most messages or holds most damage; the first named where
+// there is nothing between them, -1 where none is online. A store whose volumes
+// are gone is no source, however few messages it is known to lack.
+func neediest(r *compare.Result, lacking []int64, offline func(int) bool) int {
+	best := -1
+	need := func(i int) int64 { return r.Totals[i].Missing + r.Totals[i].Damaged }
 	for i := range r.Totals {
-		if n := r.Totals[i].Missing + r.Totals[i].Damaged; n > most && !offline(i) {
-			best, most = i, n
+		if offline(i) {
+			continue
+		}
+		if best < 0 || cmp.Or(cmp.Compare(lacking[i], lacking[best]), cmp.Compare(need(i), need(best))) > 0 {
+			best = i
 		}
 	}
 	return best

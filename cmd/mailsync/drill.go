@@ -98,17 +98,21 @@ func (a *app) drill(ctx context.Context, name string, auto, keep bool) (outcome,
 		return outcome{}, err
 	}
 	a.out.Record(drillLine{Head: ui.Head{V: 1, Type: "drill"}, Scenario: name, Steps: r.Steps, Missed: append([]string{}, r.Missed...), Seconds: r.Took.Seconds(), Score: r.Score})
-	a.tellScore(&r)
+	a.tellScore(&r, s.Outbound)
 	return outcome{findings: !r.Won() || len(r.Missed) > 0}, nil
 }
 
 // tellScore ends a drill: what was recovered, what remains, how long it took.
-func (a *app) tellScore(r *drill.Result) {
+func (a *app) tellScore(r *drill.Result, outbound bool) {
 	a.out.Say("")
 	a.out.Say("%s", a.out.Style.Bold("The score"))
+	how := "byte for byte"
+	if outbound {
+		how = "each with an end that is known"
+	}
 	t := ui.Table{
 		{"", ""},
-		{"recovered", fmt.Sprintf("%s of %s, byte for byte", ui.Count(r.Whole), ui.Plural(r.Messages, "message"))},
+		{"recovered", fmt.Sprintf("%s of %s, %s", ui.Count(r.Whole), ui.Plural(r.Messages, "message"), how)},
 		{"still missing", ui.Count(r.Messages - r.Whole)},
 		{"there twice", ui.Count(r.Twice)},
 		{"nobody's", ui.Count(r.Damaged)},
@@ -124,6 +128,8 @@ func (a *app) tellScore(r *drill.Result) {
 	a.out.Table(t[1:])
 	switch {
 	case !r.Won() || len(r.Missed) > 0:
+	case outbound:
+		a.out.Say("%s", a.out.Style.Green("Every message that left has a known end, and none was sent twice."))
 	case r.Gone > 0:
 		a.out.Say("%s", a.out.Style.Green("All that anything still held is back, and nothing is there twice."))
 	default:

@@ -57,6 +57,11 @@ func (s Scenario) Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return r, fmt.Errorf("build the estate: %w", err)
 	}
+	if s.setup != nil {
+		if err := s.setup(e); err != nil {
+			return r, fmt.Errorf("build the estate: %w", err)
+		}
+	}
 	o.Talk.Open(s.Title, s.Story)
 	began := time.Now()
 	for i := range s.steps {
@@ -72,7 +77,11 @@ func (s Scenario) Run(ctx context.Context, o Options) (Result, error) {
 		}
 	}
 	r.Took = time.Since(began)
-	r.Score, err = e.score(s.target, s.gone)
+	if s.Outbound {
+		r.Score = e.scoreSent()
+	} else {
+		r.Score, err = e.score(s.target, s.gone)
+	}
 	if err == nil && o.Auto && !r.Won() {
 		err = &StepError{Command: "the score", Want: fmt.Sprintf("%d of %d messages are whole, %d twice, %d files are nobody's", r.Whole, r.Messages, r.Twice, r.Damaged)}
 	}

@@ -21,6 +21,7 @@ type estate struct {
 	backup time.Time // of which age the backup is
 	gap    time.Time // mail from here on reached the gateway only
 	all    *sample.Estate
+	out    []outgoing
 	crash  string // when it happened, as flags take it; set by the incident
 }
 
@@ -220,7 +221,7 @@ func (e *estate) splitBrain() error {
 }
 
 func appendFile(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}

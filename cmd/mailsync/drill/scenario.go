@@ -27,13 +27,15 @@ type Scenario struct {
 	gap                bool                                // mail arrived that only the gateway has
 	gone               func(*estate, *sample.Message) bool // what nothing holds any more
 	target             string                              // the store that is scored
+	setup              func(*estate) error                 // beyond what every estate has
 	incident           func(*estate) error
+	Outbound           bool // it is about mail that leaves: that is scored, and no store
 	steps              []step
 }
 
 // Scenarios are all of them, in the order of a course.
 func Scenarios() []Scenario {
-	return []Scenario{powerLoss(), sickDisk(), volumesLost(), stuckFailover()}
+	return []Scenario{powerLoss(), sickDisk(), volumesLost(), outboundLost(), stuckFailover()}
 }
 
 // nightly is the scan that ran before anything happened.
@@ -198,7 +200,7 @@ with its controller. There is the backup, and a queue that grows at the gateway.
 			},
 			{
 				title: "What has to move?", see: "Not everything: what is on the other volumes is whole.",
-				args: []string{"diff", "primary", "backup"}, exit: 3, has: []string{`not known: primary: bela@example.org`, `not known: primary: elena@example.org`, `4 of 6 mailboxes`},
+				args: []string{"diff", "primary", "backup"}, exit: 3, has: []string{`not known: primary: bela@example.org`, `not known: primary: elena@example.org`, `4 of 6 mailboxes`, `primary lacks 2 whole mailboxes`, `mailsync restore primary --from backup`},
 				means: "Two mailboxes cannot be looked at; the other four differ by what came since the backup.",
 			},
 			{
