@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -298,8 +299,9 @@ func (l *look) read() error {
 		l.entry(&e)
 	}
 	if p, ok := v.(compare.Partly); ok {
-		for folder, why := range p.Blind() {
-			l.blind = join(l.blind, cmp.Or(folder, "the mailbox")+" cannot be looked into: "+why)
+		blind := p.Blind()
+		for _, folder := range slices.Sorted(maps.Keys(blind)) {
+			l.blind = join(cmp.Or(folder, "the mailbox")+" cannot be looked into: "+blind[folder], l.blind)
 		}
 	}
 	if err := l.judge(); err != nil {

@@ -490,6 +490,11 @@ func TestBlind(t *testing.T) {
 		if r.totals.Present != 1 || r.totals.Unexplained != 2 || r.totals.Delivered != 0 || r.exit != 3 || len(s.boxes[bob]) != 2 {
 			t.Errorf("%v: %+v, exit %d", how, r.totals, r.exit)
 		}
+		for _, l := range r.lines {
+			if l.Outcome == Unexplained && l.Detail != "Archive cannot be looked into: permission denied" {
+				t.Errorf("detail %q", l.Detail)
+			}
+		}
 		s.blind = nil
 		if r, err = run(t, o, s); err != nil || r.totals.Delivered == 0 {
 			t.Errorf("%v, once it can be listed: %+v %v", how, r.totals, err)
