@@ -123,10 +123,10 @@ func TestOutbound(t *testing.T) {
 	noComplaints(t, d)
 }
 
-// append adds lines to one of the gateway's configuration files.
+// append adds lines to one of the gateway's configuration files, or makes it.
 func (p *postfix) append(file, lines string) {
 	p.t.Helper()
-	f, err := os.OpenFile(filepath.Join(p.conf, file), os.O_APPEND|os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Join(p.conf, file), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 	if err != nil {
 		p.t.Fatal(err)
 	}
