@@ -109,6 +109,8 @@ type prefixBlock struct {
 	m     *Message
 	rank  How  // of the recipients that are known
 	ended bool // what follows came with the message
+
+	blocked map[string]bool // whom amavis did not let the message through to
 }
 
 // classify tells what a field of the block is: a sender, recipients, or neither.
@@ -136,8 +138,21 @@ func (b *prefixBlock) ends(f *field) bool {
 // take reads one field of the block.
 func (b *prefixBlock) take(f *field) {
 	m := b.m
-	if f.is("X-Quarantine-ID") {
+	switch {
+	case f.is("X-Quarantine-ID"):
 		b.ended = true // amavis' last field: what follows came with the message
+		for i := range m.Recipients {
+			r := &m.Recipients[i]
+			r.Blocked = r.How == EnvelopeTo && b.blocked[r.Addr]
+		}
+		return
+	case f.is("X-Envelope-To-Blocked"):
+		if b.blocked == nil {
+			b.blocked = map[string]bool{}
+		}
+		for _, a := range addresses(f.text()) {
+			b.blocked[a] = true
+		}
 		return
 	}
 	how, sender, _ := b.classify(f)

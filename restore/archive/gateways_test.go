@@ -135,6 +135,36 @@ func TestAmavisPrefixEnds(t *testing.T) {
 	}
 }
 
+// Whom amavis did not let a message through to is told apart, by its own field
+// only.
+func TestAmavisBlocked(t *testing.T) {
+	const front = "X-Envelope-From: <s@example.net>\nX-Envelope-To: <a@example.com>,\n <\"b, c\"@example.com>, <d@example.com>\n"
+	blocked := func(data string) (out []string) {
+		t.Helper()
+		a, err := Open(write(t, "m", data), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for got, err := range a.Messages(t.Context()) {
+			if err != nil || got.Message == nil || len(got.Message.Recipients) != 3 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+			for _, r := range got.Message.Recipients {
+				if r.Blocked {
+					out = append(out, r.Addr)
+				}
+			}
+		}
+		return out
+	}
+	if got := blocked(front + "X-Envelope-To-Blocked: <\"b, c\"@example.com>,\n <d@example.com>\nX-Quarantine-ID: <q>\nX-Envelope-To-Blocked: <a@example.com>\n" + plain(1)); !slices.Equal(got, []string{`"b, c"@example.com`, "d@example.com"}) {
+		t.Errorf("blocked: %q", got)
+	}
+	if got := blocked(front + "X-Envelope-To-Blocked: <a@example.com>\n" + plain(1)); len(got) > 0 {
+		t.Errorf("blocked by who is not amavis: %q", got)
+	}
+}
+
 type eximFile struct {
 	options, tree string
 	to            []string

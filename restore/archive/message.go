@@ -52,6 +52,7 @@ type Recipient struct {
 	Original string // the address before rewriting (ORCPT, a queue file's O record); "" when not known
 	How      How
 	Done     bool // the container says that it was delivered already; it still counts
+	Blocked  bool // the gateway's filter kept the message from this recipient
 }
 
 // TimeSource tells where an arrival time was found.

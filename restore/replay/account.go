@@ -13,7 +13,7 @@ const (
 	Delivered     Outcome = "delivered"      // delivered by this run, durable
 	WouldDeliver  Outcome = "would_deliver"  // missing inside the window; audit or dry run
 	Deleted       Outcome = "deleted"        // there is evidence that it was there and was deleted
-	Filtered      Outcome = "filtered"       // a delivery log shows that it was discarded, forwarded or refused
+	Filtered      Outcome = "filtered"       // the archive or a delivery log shows that it was blocked, discarded, forwarded or refused
 	Duplicate     Outcome = "duplicate"      // the same message for the same mailbox came before
 	NoMailbox     Outcome = "no_mailbox"     // no map knows the recipient
 	Ambiguous     Outcome = "ambiguous"      // neither present nor absent: the operator decides

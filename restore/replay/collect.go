@@ -139,7 +139,7 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 				continue
 			}
 			for _, x := range m.Recipients {
-				it.to = append(it.to, recipient{addr: x.Addr, original: x.Original, how: x.How})
+				it.to = append(it.to, recipient{addr: x.Addr, original: x.Original, how: x.How, blocked: x.Blocked})
 			}
 			own.see(m)
 			r.progress.Done.Add(1)

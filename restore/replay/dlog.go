@@ -173,7 +173,9 @@ func (l *DeliveryLog) apply(out []verdict) {
 			v.state = stFiltered
 		case fateQueued:
 			v.state = stOpen
-		case fateStored, fateHanded:
+		case fateStored:
+			v.blocked = false // it was let through later
+		case fateHanded:
 		default:
 			continue
 		}

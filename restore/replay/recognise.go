@@ -220,11 +220,23 @@ func (r *Run) lookAt(ctx context.Context, j *job) ([]*verdict, error) {
 		return nil, err
 	}
 	r.o.Log.apply(l.out) // what a log explains needs no memory
+	keepBlocked(l.out)
 	l.remember(j.past)
 	if err := l.place(); err != nil {
 		return nil, err
 	}
 	return l.sorted(), nil
+}
+
+// keepBlocked explains what is absent because the gateway's filter did not let it
+// through: it was never meant to arrive.
+func keepBlocked(out []verdict) {
+	for i := range out {
+		v := &out[i]
+		if v.state == stAbsent && v.blocked && v.heal == nil && !v.lost {
+			v.state, v.detail = stFiltered, join("the gateway's filter blocked it", v.detail)
+		}
+	}
 }
 
 // sorted orders verdicts by arrival, for people.
@@ -359,7 +371,7 @@ func (l *look) entry(e *manifest.Entry) {
 // that were found.
 func (l *look) count(c *class, exact, same []*manifest.Entry) {
 	copies := append(slices.Clone(exact), same...)
-	var first *verdict
+	var first, counted *verdict // counted is the last that is no duplicate
 	var last uint64
 	n := 0
 	for i, v := range c.items {
@@ -367,6 +379,7 @@ func (l *look) count(c *class, exact, same []*manifest.Entry) {
 		case i > 0 && v.seq == last:
 			v.state, v.match = stDuplicate, Exact
 			v.detail = "another recipient of this message leads to the same mailbox"
+			counted.blocked = counted.blocked && v.blocked // let through for one of them
 			continue
 		case first != nil && !l.r.o.Multiset:
 			v.state, v.match = stDuplicate, Canonical
@@ -374,12 +387,14 @@ func (l *look) count(c *class, exact, same []*manifest.Entry) {
 				v.match = Exact
 			}
 			v.detail = "archived before: " + first.pos
+			first.blocked = first.blocked && v.blocked // let through at another time
 			last = v.seq
 			continue
 		}
 		if first == nil {
 			first = v
 		}
+		counted = v
 		last = v.seq
 		if n < len(copies) {
 			v.state, v.match = stPresent, Canonical

@@ -28,6 +28,7 @@ type item struct {
 
 	recipient string // as archived
 	mailbox   string
+	blocked   bool // the gateway's filter kept it from the recipient
 
 	to []recipient // before resolution
 }
@@ -35,6 +36,7 @@ type item struct {
 type recipient struct {
 	addr, original string
 	how            archive.How
+	blocked        bool
 }
 
 func (it *item) time() time.Time {
@@ -183,11 +185,13 @@ func (e *enc) item(it *item) {
 	e.b = append(e.b, it.header[:]...)
 	e.str(it.recipient)
 	e.str(it.mailbox)
+	e.bool(it.blocked)
 	e.uint(uint64(len(it.to)))
 	for _, r := range it.to {
 		e.str(r.addr)
 		e.str(r.original)
 		e.b = append(e.b, byte(r.how))
+		e.bool(r.blocked)
 	}
 }
 
@@ -204,9 +208,10 @@ func (d *dec) item() (it item) {
 	copy(it.header[:], d.take(uint64(len(it.header))))
 	it.recipient = d.str()
 	it.mailbox = d.str()
+	it.blocked = d.byte() != 0
 	n := d.uint()
 	for ; n > 0 && !d.bad; n-- {
-		it.to = append(it.to, recipient{addr: d.str(), original: d.str(), how: archive.How(d.byte())})
+		it.to = append(it.to, recipient{addr: d.str(), original: d.str(), how: archive.How(d.byte()), blocked: d.byte() != 0})
 	}
 	return it
 }

@@ -376,6 +376,42 @@ type noCheck struct{ testing.TB }
 
 func (noCheck) Errorf(string, ...any) {}
 
+// What the gateway's filter blocked was never meant to arrive: it is not
+// delivered, unless it was let through for another address of the mailbox, or at
+// another time, or a log shows that the mailbox had it.
+func TestBlockedByTheGateway(t *testing.T) {
+	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	s, g := newStore(bob, "eve@example.com"), newGateway(t)
+	put := func(n int, to, blocked string) {
+		g.put(at, "X-Envelope-To-Blocked: "+blocked+"\nX-Quarantine-ID: <q>\n"+mail(n, at), strings.Split(to, " ")...)
+	}
+	put(1, bob+" eve@example.com", "<"+bob+">")
+	put(2, "bob+tag@example.com "+bob, "<bob+tag@example.com>")
+	put(3, bob, "<"+bob+">")
+	put(3, bob, "")
+	put(4, bob, "<"+bob+">")
+	log := filepath.Join(t.TempDir(), "mail.log")
+	if err := os.WriteFile(log, []byte("Nov 22 08:00:03 store dovecot: lmtp(bob@example.com)<9><x>: sieve: msgid=<4@example.net>: stored mail into mailbox 'INBOX'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := OpenDeliveryLog(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := options(t, g, s)
+	o.All, o.Log = true, l
+	r, err := run(t, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.outcomes(bob); got[Filtered] != 1 || got[WouldDeliver] != 3 || got[Duplicate] != 2 {
+		t.Errorf("bob: %v", got)
+	}
+	if got := r.outcomes("eve@example.com"); got[WouldDeliver] != 1 {
+		t.Errorf("eve: %v", got)
+	}
+}
+
 func TestDeliveryLog(t *testing.T) {
 	at := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
 	log := strings.Join([]string{

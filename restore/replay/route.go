@@ -57,7 +57,7 @@ func (r *Run) route(ctx context.Context, c *collected) error {
 		to := c.envelope(it.to)
 		it.to = nil
 		for _, x := range to {
-			it.recipient = x.addr
+			it.recipient, it.blocked = x.addr, x.blocked
 			a := answers[x.addr]
 			// Asked for named mailboxes, nobody asks for what has none.
 			for _, detail := range noMailbox(a) {
