@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -55,6 +56,9 @@ func TestSignals(t *testing.T) {
 	for sig, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
 		t.Run(sig.String(), func(t *testing.T) {
 			t.Parallel()
+			if signal.Ignored(sig) {
+				t.Skip("skipped: this process was started to ignore the signal (nohup), and so is its child")
+			}
 			cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s")
 			stdout, err := cmd.StdoutPipe()
 			if err != nil {
