@@ -117,7 +117,7 @@ func Run(ctx context.Context, s *Scanner, repo *manifest.Repo, o RunOptions) (Re
 	}
 	if err == nil {
 		err = r.session.Finish(r.whole())
-	} else if keep := r.session.Finish(false); keep != nil && !errors.Is(keep, manifest.ErrEnded) {
+	} else if keep := r.session.Finish(false); keep != nil && !errors.Is(keep, manifest.ErrEnded) && !errors.Is(err, keep) {
 		err = errors.Join(err, keep)
 	}
 	if cerr := r.session.Close(); err == nil {
