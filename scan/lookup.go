@@ -197,7 +197,11 @@ func (d *doors) keepShown(o *door, n *shown, proven bool) {
 	if !n.lasting {
 		return
 	}
-	n.twice = n.twice || proven
+	if proven && !n.twice { // others may be reading n: what was shown is not changed, but replaced
+		agreed := *n
+		agreed.twice = true
+		n = &agreed
+	}
 	kept := len(n.hashes)
 	for el := d.lru.Front(); el != nil; el = el.Next() {
 		if other := el.Value.(*door); other != o && other.shown != nil {
