@@ -165,7 +165,7 @@ func (r *run) begin(repo *manifest.Repo) error {
 		return err
 	}
 	r.store = r.session.Store()
-	if !r.o.Adopt {
+	if r.from == nil || !r.o.Adopt {
 		r.from = r.store
 	}
 	r.result.Resumed = r.session.Resumed()

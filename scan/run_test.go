@@ -338,6 +338,15 @@ func TestOtherFilesystem(t *testing.T) {
 	}
 }
 
+// There is nothing to adopt from where nothing is recorded: it is a first scan.
+func TestAdoptWithoutRecord(t *testing.T) {
+	st := newState(t)
+	st.estate(2, 3)
+	if res, _ := st.must(RunOptions{Adopt: true}); !res.Complete() || res.Messages != 6 || res.Generation != 1 {
+		t.Errorf("adopted: %+v", res)
+	}
+}
+
 func TestCrashDropsShortCuts(t *testing.T) {
 	st := newState(t)
 	st.estate(4, 5)

@@ -23,7 +23,8 @@ func at(t *testing.T, lines string, args ...string) (code int, out string) {
 	return code, b.String()
 }
 
-// Every scenario works as it is told, and ends with all that can be had.
+// Every scenario works as it is told, and ends with all that can be had; its
+// runbook shows what its commands print.
 func TestDrills(t *testing.T) {
 	for _, s := range drill.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {
@@ -32,8 +33,35 @@ func TestDrills(t *testing.T) {
 			if code != exitClean || !strings.Contains(out, "still missing  0") {
 				t.Errorf("exit %d\n%s", code, out)
 			}
+			printed := commandsOf(out)
+			for _, b := range blocks(t, "../../docs/runbooks/"+s.Name+".md") {
+				if b.says != "" {
+					compareOutput(t, b.says, printed[anyTime(b.text)])
+				}
+			}
 		})
 	}
+}
+
+// commandsOf is what each command of a drill printed, by the command.
+func commandsOf(out string) map[string]string {
+	printed := map[string]string{}
+	command := ""
+	for line := range strings.Lines(out) {
+		if c, ok := strings.CutPrefix(line, "   $ "); ok {
+			command = anyTime(strings.TrimSuffix(strings.TrimSpace(c), " --yes"))
+			printed[command] = ""
+		} else if text, ok := strings.CutPrefix(line, "   |"); ok {
+			printed[command] += strings.TrimPrefix(text, " ")
+		}
+	}
+	return printed
+}
+
+// anyTime is a command without its quotes, and CRASH in the place of a time.
+func anyTime(command string) string {
+	command = strings.NewReplacer("'", "", `"`, "", "$CRASH", "CRASH").Replace(strings.TrimSpace(command))
+	return regexp.MustCompile(`\d{4}-\d\d-\d\dT[0-9:]+Z`).ReplaceAllString(command, "CRASH")
 }
 
 // On a terminal the operator sees the command, tries another, goes on, leaves.
