@@ -1,18 +1,13 @@
 package replay
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"math/bits"
 	"os"
 	"strings"
 	"time"
-
-	"mailsync/scan/message"
 )
 
 // DeliveryLog is what Postfix' and Dovecot's logs say about messages that
@@ -120,41 +115,13 @@ func (l *DeliveryLog) read(ctx context.Context, c *collected) error {
 }
 
 func (l *DeliveryLog) readFile(ctx context.Context, name string, b *bloom) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("delivery log: %w", err)
-	}
-	defer f.Close()
-	z, _, err := message.Decompress(f, message.Limits{})
-	if err != nil {
-		return fmt.Errorf("delivery log %s: %w", name, err)
-	}
-	defer z.Close()
-	r := bufio.NewReaderSize(z, 64<<10)
 	p := logParser{ids: map[string]string{}}
-	for n := 0; ; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
+	return eachLogLine(ctx, name, func(line string) error {
+		if id, e, ok := p.line(line); ok && b.has(id) && len(l.events[id]) < 1000 {
+			l.events[id] = append(l.events[id], e)
 		}
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			for errors.Is(err, bufio.ErrBufferFull) { // no line of interest is that long
-				_, err = r.ReadSlice('\n')
-			}
-			line = nil
-		}
-		if len(line) > 0 {
-			if id, e, ok := p.line(string(line)); ok && b.has(id) && len(l.events[id]) < 1000 {
-				l.events[id] = append(l.events[id], e)
-			}
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
-			}
-			return fmt.Errorf("delivery log %s: %w", name, err)
-		}
-	}
+		return nil
+	})
 }
 
 // apply explains absent messages of one mailbox.

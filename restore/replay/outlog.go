@@ -1,16 +1,9 @@
 package replay
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
-
-	"mailsync/scan/message"
 )
 
 // What an MTA's log says of mail that left. Postfix' and Exim's logs are read;
@@ -267,40 +260,10 @@ func eximAddress(s string) (who, orig string) {
 
 // readOutLog goes through one log and tells what it says.
 func readOutLog(ctx context.Context, l *outLog, name string, tell func(*sight) error) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("delivery log: %w", err)
-	}
-	defer f.Close()
-	z, _, err := message.Decompress(f, message.Limits{})
-	if err != nil {
-		return fmt.Errorf("delivery log %s: %w", name, err)
-	}
-	defer z.Close()
-	r := bufio.NewReaderSize(z, 64<<10)
-	for n := 0; ; n++ {
-		if n%4096 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
+	return eachLogLine(ctx, name, func(line string) error {
+		if x, ok := l.line(line); ok {
+			return tell(&x)
 		}
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			for errors.Is(err, bufio.ErrBufferFull) { // no line of interest is that long
-				_, err = r.ReadSlice('\n')
-			}
-			line = nil
-		}
-		if len(line) > 0 {
-			if x, ok := l.line(string(line)); ok {
-				if err := tell(&x); err != nil {
-					return err
-				}
-			}
-		}
-		if err != nil {
-			if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-				return nil
-			}
-			return fmt.Errorf("delivery log %s: %w", name, err)
-		}
-	}
+		return nil
+	})
 }
