@@ -14,19 +14,20 @@ import (
 // ships. It is the picture of docs/architecture.md; the more specific entry
 // wins, and a room with no entry may not exist.
 var mayImport = map[string][]string{
-	"manifest":                     {"manifest/durable"},
+	"manifest":                     {"manifest/durable", "manifest/pack"},
+	"manifest/pack":                {},
 	"manifest/durable":             {},
 	"manifest/durable/durabletest": {"manifest/durable"},    // a disk that can fail, for tests
 	"compare/comparetest":          {"manifest", "compare"}, // stores in memory, for tests
 	"restore/place":                {"manifest/durable", "scan/beneath", "scan/maildir"},
-	"compare":                      {"manifest"},
+	"compare":                      {"manifest", "manifest/pack"},
 	"scan/maildir":                 {"manifest"},
 	"scan/message":                 {"manifest"},
 	"scan/beneath":                 {},
 	"scan/budget":                  {},
 	"scan":                         {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
-	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "manifest/pack", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/remote":               {"compare", "manifest", "restore"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},

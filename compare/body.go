@@ -1,11 +1,11 @@
 package compare
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"time"
 
 	"mailsync/manifest"
+	"mailsync/manifest/pack"
 )
 
 // body is what is kept of one mailbox while it is compared: the copies that
@@ -179,18 +179,18 @@ func (b *body) copies(i int32, yield func(t tagged)) error {
 	if err != nil {
 		return err
 	}
-	d := decoder{b: rec}
-	n := d.bytes(1)
+	d := decoderOver(rec)
+	n := d.Take(1)
 	if n == nil {
 		return errCodec
 	}
 	for range n[0] {
-		tag := d.bytes(1)
+		tag := d.Take(1)
 		if tag == nil {
 			return errCodec
 		}
 		e := d.entry(b.names)
-		if d.bad {
+		if d.Bad {
 			return errCodec
 		}
 		yield(tagged{side: int(tag[0] &^ baseTag), base: tag[0]&baseTag != 0, e: e})
@@ -244,9 +244,9 @@ func (b *body) attach(i int32, side int, byName bool, a *manifest.Absence) error
 		f = 1
 	}
 	b.buf = append(b.buf[:0], byte(side), f, byte(a.Evidence))
-	b.buf = binary.AppendVarint(b.buf, unixNano(a.LastSeen))
-	b.buf = binary.AppendVarint(b.buf, unixNano(a.FirstAbsent))
-	b.buf = binary.AppendUvarint(b.buf, uint64(a.UIDValidity))
+	b.buf = pack.Int(b.buf, unixNano(a.LastSeen))
+	b.buf = pack.Int(b.buf, unixNano(a.FirstAbsent))
+	b.buf = pack.Uint(b.buf, uint64(a.UIDValidity))
 	b.buf = appendEntry(b.buf, &a.Entry, b.folderIndex(a.Entry.Folder))
 	p, err := b.put(b.buf)
 	if err != nil {
@@ -281,17 +281,17 @@ func (b *body) absences(head int32) ([]Gone, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := decoder{b: rec}
-		h := d.bytes(3)
+		d := decoderOver(rec)
+		h := d.Take(3)
 		if h == nil {
 			return nil, errCodec
 		}
 		g := Gone{Side: int(h[0]), ByName: h[1] != 0}
 		g.Evidence = manifest.Evidence(h[2])
-		g.LastSeen, g.FirstAbsent = fromNano(d.int()), fromNano(d.int())
-		g.UIDValidity = uint32(d.uint())
+		g.LastSeen, g.FirstAbsent = fromNano(d.Int()), fromNano(d.Int())
+		g.UIDValidity = uint32(d.Uint())
 		g.Entry = *d.entry(b.names)
-		if d.bad {
+		if d.Bad {
 			return nil, errCodec
 		}
 		if s := &b.sides[g.Side]; s.tripped != "" && b.thisLook(g.Side, &g.Absence) {

@@ -1,11 +1,11 @@
 package compare
 
 import (
-	"encoding/binary"
 	"errors"
 	"strings"
 
 	"mailsync/manifest"
+	"mailsync/manifest/pack"
 )
 
 // The form in which copies of messages wait in an arena until their mailbox
@@ -45,24 +45,24 @@ func appendEntry(b []byte, e *manifest.Entry, folder int) []byte {
 		f |= hasDigest
 	}
 	b = append(b, f, byte(e.Sub), byte(e.Status), byte(e.Damage))
-	b = binary.AppendUvarint(b, uint64(folder))
-	b = appendString(b, e.Name)
+	b = pack.Uint(b, uint64(folder))
+	b = pack.Text(b, e.Name)
 	if f&nameHasUnique != 0 {
-		b = binary.AppendUvarint(b, uint64(len(e.Unique)))
+		b = pack.Uint(b, uint64(len(e.Unique)))
 	} else {
-		b = appendString(b, e.Unique)
+		b = pack.Text(b, e.Unique)
 	}
-	b = appendString(b, e.Flags)
-	b = binary.AppendUvarint(b, uint64(len(e.Keywords)))
+	b = pack.Text(b, e.Flags)
+	b = pack.Uint(b, uint64(len(e.Keywords)))
 	for _, k := range e.Keywords {
-		b = appendString(b, k)
+		b = pack.Text(b, k)
 	}
-	b = binary.AppendVarint(b, e.Size)
-	b = binary.AppendVarint(b, e.MTime)
-	b = binary.AppendVarint(b, e.CTime-e.MTime)
-	b = binary.AppendUvarint(b, e.Inode)
-	b = binary.AppendUvarint(b, uint64(e.UID))
-	b = binary.AppendVarint(b, e.Checked)
+	b = pack.Int(b, e.Size)
+	b = pack.Int(b, e.MTime)
+	b = pack.Int(b, e.CTime-e.MTime)
+	b = pack.Uint(b, e.Inode)
+	b = pack.Uint(b, uint64(e.UID))
+	b = pack.Int(b, e.Checked)
 	if f&hasDigest != 0 {
 		b = append(append(b, byte(e.Digest.Alg)), e.Digest.Sum[:]...)
 	}
@@ -72,53 +72,16 @@ func appendEntry(b []byte, e *manifest.Entry, folder int) []byte {
 	if f&hasHeader != 0 {
 		b = append(b, e.HeaderID[:]...)
 	}
-	return appendString(b, e.Detail[:min(len(e.Detail), maxDetail)])
+	return pack.Text(b, e.Detail[:min(len(e.Detail), maxDetail)])
 }
 
-func appendString(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
+// decoder takes an arena's record apart.
+type decoder struct{ pack.Reader }
 
-// decoder takes an arena's record apart. The first error stays.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.bad, d.b = true, nil
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) bytes(n uint64) []byte {
-	if n > uint64(len(d.b)) {
-		d.bad, d.b = true, nil
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) text() []byte { return d.bytes(d.uint()) }
+func decoderOver(rec []byte) decoder { return decoder{pack.Reader{B: rec}} }
 
 func (d *decoder) digest() (g manifest.Digest) {
-	if p := d.bytes(33); p != nil {
+	if p := d.Take(33); p != nil {
 		g.Alg = manifest.Alg(p[0])
 		copy(g.Sum[:], p[1:])
 	}
@@ -126,7 +89,7 @@ func (d *decoder) digest() (g manifest.Digest) {
 }
 
 func (d *decoder) entry(folders []string) *manifest.Entry {
-	head := d.bytes(4)
+	head := d.Take(4)
 	if head == nil {
 		return new(manifest.Entry)
 	}
@@ -135,24 +98,24 @@ func (d *decoder) entry(folders []string) *manifest.Entry {
 		Sub: manifest.Sub(head[1]), Status: manifest.Status(head[2]), Damage: manifest.Kind(head[3]),
 		Opaque: f&isOpaque != 0, Good: f&isGood != 0,
 	}
-	if k := d.uint(); k < uint64(len(folders)) {
+	if k := d.Uint(); k < uint64(len(folders)) {
 		e.Folder = folders[k]
 	} else {
-		d.bad = true
+		d.Bad = true
 	}
-	e.Name = string(d.text())
+	e.Name = string(d.Bytes())
 	if f&nameHasUnique != 0 {
-		e.Unique = e.Name[:min(d.uint(), uint64(len(e.Name)))]
+		e.Unique = e.Name[:min(d.Uint(), uint64(len(e.Name)))]
 	} else {
-		e.Unique = string(d.text())
+		e.Unique = string(d.Bytes())
 	}
-	e.Flags = string(d.text())
-	for n := d.uint(); n > 0 && !d.bad; n-- {
-		e.Keywords = append(e.Keywords, string(d.text()))
+	e.Flags = string(d.Bytes())
+	for n := d.Uint(); n > 0 && !d.Bad; n-- {
+		e.Keywords = append(e.Keywords, string(d.Bytes()))
 	}
-	e.Size, e.MTime = d.int(), d.int()
-	e.CTime = e.MTime + d.int()
-	e.Inode, e.UID, e.Checked = d.uint(), uint32(d.uint()), d.int()
+	e.Size, e.MTime = d.Int(), d.Int()
+	e.CTime = e.MTime + d.Int()
+	e.Inode, e.UID, e.Checked = d.Uint(), uint32(d.Uint()), d.Int()
 	if f&hasDigest != 0 {
 		e.Digest = d.digest()
 	}
@@ -160,19 +123,19 @@ func (d *decoder) entry(folders []string) *manifest.Entry {
 		e.Plain = d.digest()
 	}
 	if f&hasHeader != 0 {
-		copy(e.HeaderID[:], d.bytes(16))
+		copy(e.HeaderID[:], d.Take(16))
 	}
-	e.Detail = string(d.text())
+	e.Detail = string(d.Bytes())
 	return e
 }
 
 // fileOf reads only what output is sorted by: folder, sub-directory, name.
 // The name is valid as long as the record.
 func (d *decoder) fileOf() (folder int, sub manifest.Sub, name []byte) {
-	head := d.bytes(4)
+	head := d.Take(4)
 	if head == nil {
 		return 0, 0, nil
 	}
-	folder = int(d.uint())
-	return folder, manifest.Sub(head[1]), d.text()
+	folder = int(d.Uint())
+	return folder, manifest.Sub(head[1]), d.Bytes()
 }

@@ -44,17 +44,17 @@ func TestEntriesReadBack(t *testing.T) {
 			folder = 1
 		}
 		rec := appendEntry(nil, &e, folder)
-		d := decoder{b: rec}
+		d := decoderOver(rec)
 		got := d.entry(folders)
-		if d.bad || len(d.b) != 0 {
+		if d.Bad || len(d.B) != 0 {
 			t.Fatal("it does not read back")
 		}
 		if diff := cmp.Diff(&e, got); diff != "" {
 			t.Fatal(diff)
 		}
 		// A record that is cut is noticed, not guessed.
-		cut := decoder{b: rec[:rapid.IntRange(0, len(rec)-1).Draw(t, "cut")]}
-		if cut.entry(folders); !cut.bad {
+		cut := decoderOver(rec[:rapid.IntRange(0, len(rec)-1).Draw(t, "cut")])
+		if cut.entry(folders); !cut.Bad {
 			t.Fatal("a cut record was taken")
 		}
 	})

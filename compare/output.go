@@ -3,10 +3,11 @@ package compare
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"iter"
 	"math/bits"
 	"slices"
+
+	"mailsync/manifest/pack"
 )
 
 // appendGroup encodes what was concluded of a group; its copies are in the
@@ -29,19 +30,19 @@ func appendGroup(b []byte, g *Group) []byte {
 		f |= 0x80
 	}
 	b = append(b, f)
-	b = binary.AppendUvarint(b, uint64(whole))
-	b = binary.AppendUvarint(b, uint64(gone))
-	b = binary.AppendUvarint(b, uint64(maskOf(g.Good)))
-	b = binary.AppendUvarint(b, uint64(maskOf(g.Damaged)))
-	b = appendString(b, g.Reason)
+	b = pack.Uint(b, uint64(whole))
+	b = pack.Uint(b, uint64(gone))
+	b = pack.Uint(b, uint64(maskOf(g.Good)))
+	b = pack.Uint(b, uint64(maskOf(g.Damaged)))
+	b = pack.Text(b, g.Reason)
 	for i := range g.Copies {
-		b = appendString(b, g.Copies[i].Unknown)
+		b = pack.Text(b, g.Copies[i].Unknown)
 	}
 	b = append(b, byte(len(g.Differences)))
 	for _, d := range g.Differences {
 		b = append(b, byte(slices.Index(Kinds[:], d.Kind)))
-		b = binary.AppendUvarint(b, uint64(maskOf(d.Good)))
-		b = appendString(b, d.Reason)
+		b = pack.Uint(b, uint64(maskOf(d.Good)))
+		b = pack.Text(b, d.Reason)
 	}
 	return b
 }
@@ -71,39 +72,39 @@ func (b *body) reload(o *outCell) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{b: rec}
-	f := d.bytes(1)
+	d := decoderOver(rec)
+	f := d.Take(1)
 	if f == nil {
 		return nil, errCodec
 	}
-	whole, gone := uint32(d.uint()), uint32(d.uint())
+	whole, gone := uint32(d.Uint()), uint32(d.Uint())
 	g.Verdict = Verdict{
 		Basis: Basis(f[0] & 0x3f), Incomparable: f[0]&0x40 != 0, Opaque: f[0]&0x80 != 0,
-		Good: sidesOf(uint32(d.uint())), Damaged: sidesOf(uint32(d.uint())), Reason: string(d.text()),
+		Good: sidesOf(uint32(d.Uint())), Damaged: sidesOf(uint32(d.Uint())), Reason: string(d.Bytes()),
 	}
 	for i := range g.Copies {
-		g.Copies[i].Unknown = string(d.text())
+		g.Copies[i].Unknown = string(d.Bytes())
 		g.Whole[i] = whole&(1<<i) != 0
 		if gone&(1<<i) != 0 {
 			g.Copies[i].Entry = nil
 			g.One[i] = -1
 		}
 	}
-	n := d.bytes(1)
+	n := d.Take(1)
 	if n == nil {
 		return nil, errCodec
 	}
 	j := trial{g: g}
 	for range n[0] {
-		k := d.bytes(1)
+		k := d.Take(1)
 		if k == nil || int(k[0]) >= len(Kinds) {
 			return nil, errCodec
 		}
 		l := j.line(Kinds[k[0]])
-		l.Good, l.Reason = sidesOf(uint32(d.uint())), string(d.text())
+		l.Good, l.Reason = sidesOf(uint32(d.Uint())), string(d.Bytes())
 		g.Differences = append(g.Differences, l)
 	}
-	if d.bad {
+	if d.Bad {
 		return nil, errCodec
 	}
 	return g, nil
@@ -186,10 +187,10 @@ func (b *body) fileName(o outCell) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{b: rec}
-	d.bytes(1)
-	d.uint()
-	gone := uint32(d.uint())
+	d := decoderOver(rec)
+	d.Take(1)
+	d.Uint()
+	gone := uint32(d.Uint())
 	want := bits.TrailingZeros32(b.cells.at(o.head).all &^ gone)
 	for i := o.head; i >= 0; i = b.cells.at(i).next {
 		if b.cells.at(i).mask&(1<<want) == 0 {
@@ -199,17 +200,17 @@ func (b *body) fileName(o outCell) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		d := decoder{b: rec}
-		n := d.bytes(1)
+		d := decoderOver(rec)
+		n := d.Take(1)
 		for range n[0] {
-			tag := d.bytes(1)
+			tag := d.Take(1)
 			e := d
 			if len(tag) == 1 && int(tag[0]) == want {
 				_, _, name := e.fileOf()
 				return name, nil
 			}
 			d.entry(b.names)
-			if d.bad {
+			if d.Bad {
 				return nil, errCodec
 			}
 		}

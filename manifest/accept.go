@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailsync/manifest/durable"
+	"mailsync/manifest/pack"
 )
 
 // Acceptance is one change of content that an operator has accepted: a virus
@@ -27,7 +28,7 @@ func acceptJournal(fsys durable.FS) durable.JournalOptions {
 func (a *Acceptance) encode() []byte {
 	b := appendTime(nil, a.At)
 	for _, s := range [...]string{a.By, a.Mailbox, a.Folder, a.File, a.Reason} {
-		b = appendString(b, s)
+		b = pack.Text(b, s)
 	}
 	for _, d := range [...]Digest{a.Old, a.New} {
 		b = append(b, byte(d.Alg))
@@ -37,16 +38,16 @@ func (a *Acceptance) encode() []byte {
 }
 
 func decodeAcceptance(data []byte) (Acceptance, error) {
-	c := cursor{b: data}
+	c := cursorOver(data)
 	a := Acceptance{At: c.time()}
 	for _, p := range [...]*string{&a.By, &a.Mailbox, &a.Folder, &a.File, &a.Reason} {
-		*p = c.string(64 << 10)
+		*p = c.String(64 << 10)
 	}
 	for _, p := range [...]*Digest{&a.Old, &a.New} {
-		alg := Alg(c.byte())
+		alg := Alg(c.Byte())
 		*p = c.digest(alg)
 	}
-	if !c.done() {
+	if !c.Done() {
 		return Acceptance{}, corrupt("acceptance")
 	}
 	return a, nil

@@ -3,6 +3,8 @@ package manifest
 import (
 	"fmt"
 	"sync"
+
+	"mailsync/manifest/pack"
 )
 
 // body writes what follows the header of a manifest: entries, their sums,
@@ -148,7 +150,7 @@ func (b *body) absent(a *Absence) error {
 	}
 	c := b.cols.col[colAbsence]
 	c = append(c, byte(a.Evidence))
-	c = appendUvarint(c, uint64(a.UIDValidity))
+	c = pack.Uint(c, uint64(a.UIDValidity))
 	c = appendTime(c, a.LastSeen)
 	b.cols.col[colAbsence] = appendTime(c, a.FirstAbsent)
 	b.sums.absences++
@@ -205,8 +207,8 @@ func (b *body) endEntries() error {
 	}
 	b.state = inAbsences
 	b.prev.reset()
-	b.packed = appendVarint(b.packed[:0], b.sums.messages)
-	b.packed = appendVarint(b.packed, b.sums.bytes)
+	b.packed = pack.Int(b.packed[:0], b.sums.messages)
+	b.packed = pack.Int(b.packed, b.sums.bytes)
 	return b.write(blockSums, 0, b.entries, b.packed, nil)
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"mailsync/manifest/pack"
+
 	"github.com/zeebo/blake3"
 )
 
@@ -139,8 +141,8 @@ func TestClaimsAreBoundedBeforeAllocation(t *testing.T) {
 	}
 	// Lists that claim more members than there are bytes.
 	for _, claim := range []uint64{1 << 10, 1 << 20, 1<<63 - 1} {
-		c := cursor{b: appendUvarint(nil, claim)}
-		if got := c.strings(MaxSubscriptions, 100); got != nil || !c.bad {
+		c := cursorOver(pack.Uint(nil, claim))
+		if got := c.strings(MaxSubscriptions, 100); got != nil || !c.Bad {
 			t.Errorf("a list of %d strings out of nothing", claim)
 		}
 	}

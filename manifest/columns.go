@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"mailsync/manifest/pack"
 )
 
 // The limits of an entry. A value beyond them is refused when it is written,
@@ -136,7 +138,7 @@ func (c *columns) add(e *Entry) {
 	misc := c.col[colMisc]
 	if c.items == 0 || string(c.folder) != e.Folder {
 		s1 |= shapeFolder
-		misc = appendString(misc, e.Folder)
+		misc = pack.Text(misc, e.Folder)
 		c.folder = append(c.folder[:0], e.Folder...)
 		c.unique = c.unique[:0]
 	}
@@ -147,9 +149,9 @@ func (c *columns) add(e *Entry) {
 	pre := commonPrefix(c.unique, e.Unique)
 	suf := commonSuffix(c.unique[pre:], e.Unique[pre:])
 	own := e.Unique[pre : len(e.Unique)-suf]
-	lens := appendUvarint(c.col[colLens], uint64(pre))
-	lens = appendUvarint(lens, uint64(suf))
-	c.col[colLens] = appendUvarint(lens, uint64(len(own)))
+	lens := pack.Uint(c.col[colLens], uint64(pre))
+	lens = pack.Uint(lens, uint64(suf))
+	c.col[colLens] = pack.Uint(lens, uint64(len(own)))
 	c.col[colText] = append(c.col[colText], own...)
 	c.unique = append(c.unique[:0], e.Unique...)
 
@@ -160,18 +162,18 @@ func (c *columns) add(e *Entry) {
 	base := e.Size
 	if p.hasS {
 		s1 |= shapeS
-		c.col[colSW] = appendVarint(c.col[colSW], p.s-base)
+		c.col[colSW] = pack.Int(c.col[colSW], p.s-base)
 		base = p.s
 	}
 	if p.hasW {
 		s1 |= shapeW
-		c.col[colSW] = appendVarint(c.col[colSW], p.w-base)
+		c.col[colSW] = pack.Int(c.col[colSW], p.w-base)
 	}
-	c.col[colRest] = appendString(c.col[colRest], p.rest)
-	c.col[colSize] = appendUvarint(c.col[colSize], uint64(e.Size))
+	c.col[colRest] = pack.Text(c.col[colRest], p.rest)
+	c.col[colSize] = pack.Uint(c.col[colSize], uint64(e.Size))
 	if e.Flags != p.flags {
 		s1 |= shapeFlags
-		misc = appendString(misc, e.Flags)
+		misc = pack.Text(misc, e.Flags)
 	}
 	if len(e.Keywords) > 0 {
 		s1 |= shapeKeywords
@@ -179,7 +181,7 @@ func (c *columns) add(e *Entry) {
 	}
 	if e.UID != 0 {
 		s1 |= shapeUID
-		c.col[colUID] = appendVarint(c.col[colUID], int64(e.UID)-int64(c.uid))
+		c.col[colUID] = pack.Int(c.col[colUID], int64(e.UID)-int64(c.uid))
 		c.uid = e.UID
 	}
 
@@ -196,7 +198,7 @@ func (c *columns) add(e *Entry) {
 	}
 	if e.Checked != c.check {
 		s2 |= shape2Checked
-		c.col[colChecked] = appendVarint(c.col[colChecked], e.Checked-c.check)
+		c.col[colChecked] = pack.Int(c.col[colChecked], e.Checked-c.check)
 		c.check = e.Checked
 	}
 
@@ -205,7 +207,7 @@ func (c *columns) add(e *Entry) {
 	if guess == 0 {
 		guess = c.mtime
 	}
-	c.col[colMTime] = appendVarint(c.col[colMTime], sec-guess)
+	c.col[colMTime] = pack.Int(c.col[colMTime], sec-guess)
 	c.mtime = sec
 	if nano != 0 {
 		s3 |= shape3MNano
@@ -214,13 +216,13 @@ func (c *columns) add(e *Entry) {
 	if e.CTime != e.MTime {
 		s3 |= shape3CTime
 		csec, nano := floorSecond(e.CTime)
-		c.col[colCTime] = appendVarint(c.col[colCTime], csec-sec)
+		c.col[colCTime] = pack.Int(c.col[colCTime], csec-sec)
 		if nano != 0 {
 			s3 |= shape3CNano
 			c.raw = binary.LittleEndian.AppendUint32(c.raw, nano)
 		}
 	}
-	c.col[colInode] = appendVarint(c.col[colInode], int64(e.Inode-c.inode))
+	c.col[colInode] = pack.Int(c.col[colInode], int64(e.Inode-c.inode))
 	c.inode = e.Inode
 
 	if !e.Digest.IsZero() {
@@ -245,16 +247,16 @@ func (c *columns) add(e *Entry) {
 func (c *columns) addKeywords(misc []byte, list []string) []byte {
 	for i, w := range c.words {
 		if slices.Equal(w, list) {
-			return appendUvarint(misc, uint64(i)+1)
+			return pack.Uint(misc, uint64(i)+1)
 		}
 	}
 	if len(c.words) < maxWordLists {
 		c.words = append(c.words, slices.Clone(list))
 	}
 	misc = append(misc, 0)
-	misc = appendUvarint(misc, uint64(len(list)))
+	misc = pack.Uint(misc, uint64(len(list)))
 	for _, k := range list {
-		misc = appendString(misc, k)
+		misc = pack.Text(misc, k)
 	}
 	return misc
 }
@@ -266,7 +268,7 @@ const maxWordLists = 64
 func (c *columns) pack(b []byte) []byte {
 	b = b[:0]
 	for i := range c.col {
-		b = appendUvarint(b, uint64(len(c.col[i])))
+		b = pack.Uint(b, uint64(len(c.col[i])))
 		b = append(b, c.col[i]...)
 	}
 	return b

@@ -1,6 +1,10 @@
 package manifest
 
-import "time"
+import (
+	"time"
+
+	"mailsync/manifest/pack"
+)
 
 // Head is what a store's record tells of one mailbox without opening its
 // manifest.
@@ -73,24 +77,24 @@ func appendRow(b, raw []byte, r, prev *row) (packed, rawOut []byte) {
 		prev = &row{}
 	}
 	pre := commonPrefix([]byte(prev.Name), r.Name)
-	b = appendUvarint(b, uint64(pre))
-	b = appendString(b, r.Name[pre:])
+	b = pack.Uint(b, uint64(pre))
+	b = pack.Text(b, r.Name[pre:])
 	pre = commonPrefix([]byte(prev.Path), r.Path)
-	b = appendUvarint(b, uint64(pre))
-	b = appendString(b, r.Path[pre:])
-	b = appendVarint(b, int64(r.serial-prev.serial))
-	b = appendUvarint(b, uint64(r.Generation))
-	b = appendVarint(b, int64(r.Device-prev.Device))
-	b = appendVarint(b, int64(r.FSID-prev.FSID))
-	b = appendVarint(b, int64(r.RootInode-prev.RootInode))
+	b = pack.Uint(b, uint64(pre))
+	b = pack.Text(b, r.Path[pre:])
+	b = pack.Int(b, int64(r.serial-prev.serial))
+	b = pack.Uint(b, uint64(r.Generation))
+	b = pack.Int(b, int64(r.Device-prev.Device))
+	b = pack.Int(b, int64(r.FSID-prev.FSID))
+	b = pack.Int(b, int64(r.RootInode-prev.RootInode))
 	b = appendTime(b, r.Began)
 	b = appendTime(b, r.Ended)
 	b = appendTime(b, r.Gone)
-	b = appendUvarint(b, uint64(r.Folders))
-	b = appendUvarint(b, uint64(r.Disordered))
+	b = pack.Uint(b, uint64(r.Folders))
+	b = pack.Uint(b, uint64(r.Disordered))
 	b = r.sums().append(b)
-	b = appendUvarint(b, uint64(len(r.Watch)))
-	b = appendBool(b, !r.Content.IsZero())
+	b = pack.Uint(b, uint64(len(r.Watch)))
+	b = pack.Bool(b, !r.Content.IsZero())
 	raw = append(raw, r.Watch...)
 	return b, appendRoots(raw, r.Content, r.State)
 }
@@ -100,29 +104,29 @@ func (c *cursor) row(raw *cursor, prev *row, alg Alg) *row {
 	if prev == nil {
 		prev = &row{}
 	}
-	pre := c.length(len(prev.Name))
-	r.Name = prev.Name[:pre] + c.string(MaxFolderName)
-	pre = c.length(len(prev.Path))
-	r.Path = prev.Path[:pre] + c.string(MaxFolderName)
-	r.serial = prev.serial + uint64(c.varint())
-	r.Generation = c.uint32()
-	r.Device = prev.Device + uint64(c.varint())
-	r.FSID = prev.FSID + uint64(c.varint())
-	r.RootInode = prev.RootInode + uint64(c.varint())
+	pre := c.Length(len(prev.Name))
+	r.Name = prev.Name[:pre] + c.String(MaxFolderName)
+	pre = c.Length(len(prev.Path))
+	r.Path = prev.Path[:pre] + c.String(MaxFolderName)
+	r.serial = prev.serial + uint64(c.Int())
+	r.Generation = c.U32()
+	r.Device = prev.Device + uint64(c.Int())
+	r.FSID = prev.FSID + uint64(c.Int())
+	r.RootInode = prev.RootInode + uint64(c.Int())
 	r.Began, r.Ended, r.Gone = c.time(), c.time(), c.time()
-	r.Folders = int64(c.length(MaxFolders))
-	r.Disordered = int64(c.uvarint())
+	r.Folders = int64(c.Length(MaxFolders))
+	r.Disordered = int64(c.Uint())
 	var s sums
 	c.sums(&s)
-	if w := raw.take(c.length(MaxWatch)); len(w) > 0 {
+	if w := raw.Take(c.Length(MaxWatch)); len(w) > 0 {
 		r.Watch = append([]byte(nil), w...)
 	}
-	if c.bool() {
+	if c.Bool() {
 		s.content, s.state = raw.digest(alg), raw.digest(alg)
 	}
 	r.setSums(&s)
-	if r.Name == "" || len(r.Name) > MaxFolderName || len(r.Path) > MaxFolderName || raw.bad {
-		c.fail()
+	if r.Name == "" || len(r.Name) > MaxFolderName || len(r.Path) > MaxFolderName || raw.Bad {
+		c.Fail()
 	}
 	r.shard = ShardOf(r.Name)
 	return r

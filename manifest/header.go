@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"mailsync/manifest/pack"
 )
 
 // The limits of a mailbox' header.
@@ -55,76 +57,76 @@ func appendStamp(b []byte, s DirStamp) []byte {
 	} else {
 		b = append(b, 1)
 	}
-	b = appendUvarint(b, s.Inode)
-	b = appendVarint(b, s.MTime)
-	b = appendVarint(b, s.CTime-s.MTime)
-	return appendVarint(b, s.Size)
+	b = pack.Uint(b, s.Inode)
+	b = pack.Int(b, s.MTime)
+	b = pack.Int(b, s.CTime-s.MTime)
+	return pack.Int(b, s.Size)
 }
 
 func (c *cursor) stamp() DirStamp {
 	var s DirStamp
-	switch c.byte() {
+	switch c.Byte() {
 	case 0:
 		return s
 	case 1:
 	case 2:
 		s.Safe = true
 	default:
-		c.fail()
+		c.Fail()
 		return s
 	}
-	s.Inode = c.uvarint()
-	s.MTime = c.varint()
-	s.CTime = s.MTime + c.varint()
-	s.Size = c.varint()
+	s.Inode = c.Uint()
+	s.MTime = c.Int()
+	s.CTime = s.MTime + c.Int()
+	s.Size = c.Int()
 	return s
 }
 
 // appendHeader encodes a Mailbox and x. The sums are those of s, where they are
 // known before the entries are written (s is not nil).
 func appendHeader(b []byte, mb *Mailbox, x *Extra, s *sums) []byte {
-	b = appendString(b, mb.Alg.String())
-	b = appendString(b, mb.Name)
-	b = appendString(b, mb.Path)
-	b = appendUvarint(b, uint64(mb.Generation))
-	b = appendUvarint(b, mb.Device)
-	b = appendUvarint(b, mb.FSID)
-	b = appendUvarint(b, mb.RootInode)
-	b = appendUvarint(b, uint64(mb.Owner))
-	b = appendUvarint(b, uint64(mb.Group))
-	b = appendUvarint(b, uint64(mb.Mode))
+	b = pack.Text(b, mb.Alg.String())
+	b = pack.Text(b, mb.Name)
+	b = pack.Text(b, mb.Path)
+	b = pack.Uint(b, uint64(mb.Generation))
+	b = pack.Uint(b, mb.Device)
+	b = pack.Uint(b, mb.FSID)
+	b = pack.Uint(b, mb.RootInode)
+	b = pack.Uint(b, uint64(mb.Owner))
+	b = pack.Uint(b, uint64(mb.Group))
+	b = pack.Uint(b, uint64(mb.Mode))
 	b = appendStrings(b, mb.Subscriptions)
-	b = appendBool(b, mb.Subscribed)
-	b = appendBool(b, mb.QuotaFile)
+	b = pack.Bool(b, mb.Subscribed)
+	b = pack.Bool(b, mb.QuotaFile)
 	b = appendStamp(b, mb.QuotaStamp)
 	b = appendStamp(b, mb.SubsStamp)
 	b = appendTime(b, mb.Began)
 	b = appendTime(b, mb.Ended)
-	b = appendUvarint(b, uint64(len(x.Watch)))
+	b = pack.Uint(b, uint64(len(x.Watch)))
 	b = append(b, x.Watch...)
-	b = appendUvarint(b, uint64(x.Disordered))
-	b = appendUvarint(b, uint64(len(mb.Folders)))
+	b = pack.Uint(b, uint64(x.Disordered))
+	b = pack.Uint(b, uint64(len(mb.Folders)))
 	for i := range mb.Folders {
 		b = appendFolder(b, &mb.Folders[i])
 	}
-	b = appendBool(b, s != nil)
+	b = pack.Bool(b, s != nil)
 	if s != nil {
 		b = s.append(b)
-		b = appendBool(b, !s.content.IsZero())
+		b = pack.Bool(b, !s.content.IsZero())
 		b = appendRoots(b, s.content, s.state)
 	}
 	return b
 }
 
 func appendFolder(b []byte, f *Folder) []byte {
-	b = appendString(b, f.Name)
-	b = appendString(b, f.Dir)
-	b = appendString(b, f.GUID)
-	b = appendUvarint(b, uint64(f.UIDValidity))
-	b = appendUvarint(b, uint64(f.UIDNext))
-	b = appendUvarint(b, f.HighestModSeq)
+	b = pack.Text(b, f.Name)
+	b = pack.Text(b, f.Dir)
+	b = pack.Text(b, f.GUID)
+	b = pack.Uint(b, uint64(f.UIDValidity))
+	b = pack.Uint(b, uint64(f.UIDNext))
+	b = pack.Uint(b, f.HighestModSeq)
 	b = appendStrings(b, f.Keywords)
-	b = appendBool(b, f.ACL)
+	b = pack.Bool(b, f.ACL)
 	for _, s := range [...]DirStamp{f.SelfStamp, f.NewStamp, f.CurStamp, f.UIDListStamp, f.KeywordsStamp} {
 		b = appendStamp(b, s)
 	}
@@ -135,34 +137,34 @@ func appendFolder(b []byte, f *Folder) []byte {
 const minFolder = 13
 
 func (c *cursor) header() (*Mailbox, *Extra, *sums, error) {
-	alg, err := ParseAlg(c.string(64))
+	alg, err := ParseAlg(c.String(64))
 	if err != nil {
-		if c.bad {
+		if c.Bad {
 			return nil, nil, nil, corrupt("header of a mailbox")
 		}
 		return nil, nil, nil, err
 	}
 	mb, x := &Mailbox{Alg: alg}, &Extra{}
-	mb.Name = c.string(MaxFolderName)
-	mb.Path = c.string(MaxFolderName)
-	mb.Generation = c.uint32()
-	mb.Device = c.uvarint()
-	mb.FSID = c.uvarint()
-	mb.RootInode = c.uvarint()
-	mb.Owner, mb.Group, mb.Mode = c.uint32(), c.uint32(), c.uint32()
+	mb.Name = c.String(MaxFolderName)
+	mb.Path = c.String(MaxFolderName)
+	mb.Generation = c.U32()
+	mb.Device = c.Uint()
+	mb.FSID = c.Uint()
+	mb.RootInode = c.Uint()
+	mb.Owner, mb.Group, mb.Mode = c.U32(), c.U32(), c.U32()
 	mb.Subscriptions = c.strings(MaxSubscriptions, MaxFolderName)
-	mb.Subscribed = c.bool()
-	mb.QuotaFile = c.bool()
+	mb.Subscribed = c.Bool()
+	mb.QuotaFile = c.Bool()
 	mb.QuotaStamp = c.stamp()
 	mb.SubsStamp = c.stamp()
 	mb.Began, mb.Ended = c.time(), c.time()
-	if w := c.take(c.length(MaxWatch)); len(w) > 0 {
+	if w := c.Take(c.Length(MaxWatch)); len(w) > 0 {
 		x.Watch = slices.Clone(w)
 	}
-	x.Disordered = int64(c.uvarint())
-	n := c.length(MaxFolders)
-	if n > len(c.b)/minFolder {
-		c.fail()
+	x.Disordered = int64(c.Uint())
+	n := c.Length(MaxFolders)
+	if n > len(c.B)/minFolder {
+		c.Fail()
 		n = 0
 	}
 	if n > 0 {
@@ -170,20 +172,20 @@ func (c *cursor) header() (*Mailbox, *Extra, *sums, error) {
 	}
 	for i := range mb.Folders {
 		c.folder(&mb.Folders[i])
-		if c.bad {
+		if c.Bad {
 			break
 		}
 	}
 	var s *sums
-	if c.bool() {
+	if c.Bool() {
 		s = &sums{}
 		c.sums(s)
-		if c.bool() {
+		if c.Bool() {
 			s.content, s.state = c.digest(alg), c.digest(alg)
 		}
 		mb.Messages, mb.Bytes, mb.Content, mb.State = s.messages, s.bytes, s.content, s.state
 	}
-	if !c.done() {
+	if !c.Done() {
 		return nil, nil, nil, corrupt("header of a mailbox")
 	}
 	if err := checkMailbox(mb, x); err != nil {
@@ -193,16 +195,16 @@ func (c *cursor) header() (*Mailbox, *Extra, *sums, error) {
 }
 
 func (c *cursor) folder(f *Folder) {
-	f.Name = c.string(MaxFolderName)
-	f.Dir = c.string(MaxFolderName)
+	f.Name = c.String(MaxFolderName)
+	f.Dir = c.String(MaxFolderName)
 	if strings.HasPrefix(f.Name, f.Dir) && f.Dir != "" {
 		f.Dir = f.Name[:len(f.Dir)] // one string in place of two
 	}
-	f.GUID = c.string(256)
-	f.UIDValidity, f.UIDNext = c.uint32(), c.uint32()
-	f.HighestModSeq = c.uvarint()
+	f.GUID = c.String(256)
+	f.UIDValidity, f.UIDNext = c.U32(), c.U32()
+	f.HighestModSeq = c.Uint()
 	f.Keywords = c.strings(MaxKeywords, MaxKeywordBytes)
-	f.ACL = c.bool()
+	f.ACL = c.Bool()
 	for _, s := range [...]*DirStamp{&f.SelfStamp, &f.NewStamp, &f.CurStamp, &f.UIDListStamp, &f.KeywordsStamp} {
 		*s = c.stamp()
 	}

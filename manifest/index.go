@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mailsync/manifest/pack"
 )
 
 // IndexVersion is the version of shard index files.
@@ -164,7 +166,7 @@ func newRoot(alg Alg, domain string) root {
 
 func (r root) add(name string, d Digest) {
 	var b [64]byte
-	r.h.Write(appendUvarint(b[:0], uint64(len(name))))
+	r.h.Write(pack.Uint(b[:0], uint64(len(name))))
 	r.h.Write([]byte(name))
 	r.h.Write(d.Sum[:])
 }
@@ -176,24 +178,24 @@ func (r root) sum() Digest {
 }
 
 func appendShardSum(b, raw []byte, t *shardSum) (packed, rawOut []byte) {
-	b = appendUvarint(b, uint64(t.shard))
+	b = pack.Uint(b, uint64(t.shard))
 	for _, v := range [...]int64{t.mailboxes, t.gone, t.messages, t.bytes} {
-		b = appendVarint(b, v)
+		b = pack.Int(b, v)
 	}
-	b = appendBool(b, !t.content.IsZero())
+	b = pack.Bool(b, !t.content.IsZero())
 	return b, appendRoots(raw, t.content, t.state)
 }
 
 func (c *cursor) shardSum(raw *cursor, alg Alg) shardSum {
-	t := shardSum{shard: c.length(Shards - 1)}
+	t := shardSum{shard: c.Length(Shards - 1)}
 	for _, p := range [...]*int64{&t.mailboxes, &t.gone, &t.messages, &t.bytes} {
-		*p = c.varint()
+		*p = c.Int()
 	}
-	if c.bool() {
+	if c.Bool() {
 		t.content, t.state = raw.digest(alg), raw.digest(alg)
 	}
-	if raw.bad {
-		c.fail()
+	if raw.Bad {
+		c.Fail()
 	}
 	return t
 }
@@ -203,10 +205,10 @@ func (b *bundle) encode() []byte {
 	salt := newSalt()
 	out := appendPreamble(make([]byte, 0, 512+192*len(b.rows)), kindIndex, IndexVersion, salt)
 	sealer := sealer{salt: salt}
-	packed, raw := appendString(nil, b.alg.String()), []byte(nil)
-	packed = appendUvarint(packed, uint64(b.generation))
-	packed = appendUvarint(packed, uint64(b.no))
-	packed = appendUvarint(packed, uint64(len(b.rows)))
+	packed, raw := pack.Text(nil, b.alg.String()), []byte(nil)
+	packed = pack.Uint(packed, uint64(b.generation))
+	packed = pack.Uint(packed, uint64(b.no))
+	packed = pack.Uint(packed, uint64(len(b.rows)))
 	out = append(out, sealer.seal(blockHeader, 0, 0, packed, nil)...)
 	number, items := 0, 0
 	packed, raw = packed[:0], raw[:0]
@@ -244,14 +246,14 @@ func decodeIndex(data []byte, no int) (*bundle, error) {
 	if err := u.expect(blk, blockHeader, 0); err != nil {
 		return nil, err
 	}
-	c := cursor{b: blk.data}
-	alg, err := ParseAlg(c.string(64))
-	if err != nil && !c.bad {
+	c := cursorOver(blk.data)
+	alg, err := ParseAlg(c.String(64))
+	if err != nil && !c.Bad {
 		return nil, err
 	}
-	b := &bundle{no: no, alg: alg, generation: c.uint32()}
-	told, count := c.length(bundles-1), c.uvarint()
-	if !c.done() || len(blk.raw) > 0 || told != no {
+	b := &bundle{no: no, alg: alg, generation: c.U32()}
+	told, count := c.Length(bundles-1), c.Uint()
+	if !c.Done() || len(blk.raw) > 0 || told != no {
 		return nil, corrupt("head of index %02x", no)
 	}
 	for n := 0; ; n++ {
@@ -279,11 +281,11 @@ func decodeIndex(data []byte, no int) (*bundle, error) {
 }
 
 func (b *bundle) decodeRows(blk block) error {
-	c, raw := cursor{b: blk.data}, cursor{b: blk.raw}
+	c, raw := cursorOver(blk.data), cursorOver(blk.raw)
 	var prev *row
 	for range blk.items {
 		r := c.row(&raw, prev, b.alg)
-		if c.bad {
+		if c.Bad {
 			return corrupt("row of index %02x", b.no)
 		}
 		if bundleOf(r.shard) != b.no || len(b.rows) > 0 && compareRows(b.rows[len(b.rows)-1], r) >= 0 {
@@ -292,7 +294,7 @@ func (b *bundle) decodeRows(blk block) error {
 		b.rows = append(b.rows, r)
 		prev = r
 	}
-	if !c.done() || !raw.done() {
+	if !c.Done() || !raw.Done() {
 		return corrupt("rows of index %02x", b.no)
 	}
 	return nil

@@ -42,7 +42,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := cursor{b: header}
+	c := cursorOver(header)
 	if rd.mb, rd.extra, rd.early, err = c.header(); err != nil {
 		return nil, err
 	}
@@ -152,9 +152,9 @@ func (r *Reader) scan(f func(*Entry) bool) {
 
 // endEntries checks the mark after the entries.
 func (r *Reader) endEntries(b block) error {
-	c := cursor{b: b.data}
-	messages, bytes := c.varint(), c.varint()
-	if !c.done() || len(b.raw) > 0 || b.number != 0 || b.items != r.entries || messages != r.sums.messages || bytes != r.sums.bytes {
+	c := cursorOver(b.data)
+	messages, bytes := c.Int(), c.Int()
+	if !c.Done() || len(b.raw) > 0 || b.number != 0 || b.items != r.entries || messages != r.sums.messages || bytes != r.sums.bytes {
 		return corrupt("the mark after the entries tells of other entries")
 	}
 	r.state = inAbsences
@@ -200,8 +200,8 @@ func (r *Reader) scanAbsences(f func(*Absence) bool) {
 		for r.cols.more() {
 			a := Absence{}
 			c := &r.cols.col[colAbsence]
-			a.Evidence = Evidence(c.byte())
-			a.UIDValidity = c.uint32()
+			a.Evidence = Evidence(c.Byte())
+			a.UIDValidity = c.U32()
 			a.LastSeen = c.time()
 			a.FirstAbsent = c.time()
 			if r.err = r.cols.next(&e); r.err != nil {

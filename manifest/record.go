@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"mailsync/manifest/pack"
 )
 
 // RecordVersion is the version of store records.
@@ -125,12 +127,12 @@ func (r *StoreRecord) holds(bundle int) bool {
 }
 
 func appendLook(b []byte, l *Look) []byte {
-	b = appendUvarint(b, l.ID)
+	b = pack.Uint(b, l.ID)
 	b = appendTime(b, l.Began)
 	b = appendTime(b, l.Ended)
-	b = appendString(b, l.BootID)
-	b = appendString(b, l.Policy)
-	b = appendUvarint(b, uint64(len(l.Place)))
+	b = pack.Text(b, l.BootID)
+	b = pack.Text(b, l.Policy)
+	b = pack.Uint(b, uint64(len(l.Place)))
 	return append(b, l.Place...)
 }
 
@@ -138,8 +140,8 @@ func appendLook(b []byte, l *Look) []byte {
 const MaxPlace = 16 << 10
 
 func (c *cursor) look() Look {
-	l := Look{ID: c.uvarint(), Began: c.time(), Ended: c.time(), BootID: c.string(256), Policy: c.string(256)}
-	if p := c.take(c.length(MaxPlace)); len(p) > 0 {
+	l := Look{ID: c.Uint(), Began: c.time(), Ended: c.time(), BootID: c.String(256), Policy: c.String(256)}
+	if p := c.Take(c.Length(MaxPlace)); len(p) > 0 {
 		l.Place = slices.Clone(p)
 	}
 	return l
@@ -152,24 +154,24 @@ func (r *StoreRecord) encode() []byte {
 	salt := newSalt()
 	out := appendPreamble(nil, kindStore, RecordVersion, salt)
 	s := sealer{salt: salt}
-	b := appendString(nil, r.Alg.String())
-	b = appendString(b, r.Key)
-	b = appendString(b, r.Name)
-	b = appendString(b, r.Path)
-	b = appendString(b, r.Host)
-	b = appendString(b, r.BootID)
-	b = appendUvarint(b, r.FSID)
-	b = appendVarint(b, r.FSType)
-	b = appendUvarint(b, r.Device)
-	b = appendUvarint(b, r.RootInode)
-	b = appendUvarint(b, uint64(r.Generation))
-	b = appendUvarint(b, r.session)
-	b = appendBool(b, r.Dirty)
-	b = appendString(b, r.Stop.BootID)
+	b := pack.Text(nil, r.Alg.String())
+	b = pack.Text(b, r.Key)
+	b = pack.Text(b, r.Name)
+	b = pack.Text(b, r.Path)
+	b = pack.Text(b, r.Host)
+	b = pack.Text(b, r.BootID)
+	b = pack.Uint(b, r.FSID)
+	b = pack.Int(b, r.FSType)
+	b = pack.Uint(b, r.Device)
+	b = pack.Uint(b, r.RootInode)
+	b = pack.Uint(b, uint64(r.Generation))
+	b = pack.Uint(b, r.session)
+	b = pack.Bool(b, r.Dirty)
+	b = pack.Text(b, r.Stop.BootID)
 	b = appendTime(b, r.Stop.At)
 	b = appendLook(b, &r.Complete)
 	b = appendLook(b, &r.Open)
-	b = appendUvarint(b, uint64(len(r.shards)))
+	b = pack.Uint(b, uint64(len(r.shards)))
 	out = append(out, s.seal(blockHeader, 0, 0, b, nil)...)
 	n := 0
 	for part := range slices.Chunk(r.shards, rootsABlock) {
@@ -195,20 +197,20 @@ func decodeRecord(data []byte) (*StoreRecord, error) {
 	if err := u.expect(b, blockHeader, 0); err != nil {
 		return nil, err
 	}
-	c := cursor{b: b.data}
+	c := cursorOver(b.data)
 	r := &StoreRecord{}
-	r.Alg, err = ParseAlg(c.string(64))
-	if err != nil && !c.bad {
+	r.Alg, err = ParseAlg(c.String(64))
+	if err != nil && !c.Bad {
 		return nil, err
 	}
-	r.Key, r.Name, r.Path = c.string(MaxFolderName), c.string(MaxFolderName), c.string(MaxFolderName)
-	r.Host, r.BootID = c.string(1024), c.string(256)
-	r.FSID, r.FSType, r.Device, r.RootInode = c.uvarint(), c.varint(), c.uvarint(), c.uvarint()
-	r.Generation, r.session, r.Dirty = c.uint32(), c.uvarint(), c.bool()
-	r.Stop = Stop{BootID: c.string(256), At: c.time()}
+	r.Key, r.Name, r.Path = c.String(MaxFolderName), c.String(MaxFolderName), c.String(MaxFolderName)
+	r.Host, r.BootID = c.String(1024), c.String(256)
+	r.FSID, r.FSType, r.Device, r.RootInode = c.Uint(), c.Int(), c.Uint(), c.Uint()
+	r.Generation, r.session, r.Dirty = c.U32(), c.Uint(), c.Bool()
+	r.Stop = Stop{BootID: c.String(256), At: c.time()}
 	r.Complete, r.Open = c.look(), c.look()
-	n := c.length(Shards)
-	if !c.done() || len(b.raw) > 0 {
+	n := c.Length(Shards)
+	if !c.Done() || len(b.raw) > 0 {
 		return nil, corrupt("store record")
 	}
 	for number := 0; ; number++ {
@@ -225,15 +227,15 @@ func decodeRecord(data []byte) (*StoreRecord, error) {
 		if err := u.expect(b, blockRoots, number); err != nil {
 			return nil, err
 		}
-		c, raw := cursor{b: b.data}, cursor{b: b.raw}
+		c, raw := cursorOver(b.data), cursorOver(b.raw)
 		for range b.items {
 			t := c.shardSum(&raw, r.Alg)
-			if k := len(r.shards); c.bad || k > 0 && r.shards[k-1].shard >= t.shard {
+			if k := len(r.shards); c.Bad || k > 0 && r.shards[k-1].shard >= t.shard {
 				return nil, corrupt("shards of a store record")
 			}
 			r.shards = append(r.shards, t)
 		}
-		if !c.done() || !raw.done() {
+		if !c.Done() || !raw.Done() {
 			return nil, corrupt("shards of a store record")
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"hash"
 	"slices"
+
+	"mailsync/manifest/pack"
 )
 
 // The roots of a mailbox. docs/manifest-format.md has their definition.
@@ -58,15 +60,15 @@ func (r *rooter) add(e *Entry) {
 		r.begun = true
 		r.folder = append(r.folder[:0], e.Folder...)
 		b = append(b, 'F')
-		b = appendString(b, e.Folder)
+		b = pack.Text(b, e.Folder)
 	}
 	r.sums = append(r.sums, d.Sum)
 	b = append(b, 'E', byte(e.Sub))
-	b = appendString(b, e.Name)
-	b = appendString(b, e.Flags)
-	b = appendUvarint(b, uint64(len(e.Keywords)))
+	b = pack.Text(b, e.Name)
+	b = pack.Text(b, e.Flags)
+	b = pack.Uint(b, uint64(len(e.Keywords)))
 	for _, k := range e.Keywords {
-		b = appendString(b, k)
+		b = pack.Text(b, k)
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(e.MTime))
 	b = binary.LittleEndian.AppendUint32(b, e.UID)
@@ -85,10 +87,10 @@ func (r *rooter) endFolder() {
 	}
 	sortSums(r.sums)
 	var head [64]byte
-	b := appendUvarint(head[:0], uint64(len(r.folder)))
+	b := pack.Uint(head[:0], uint64(len(r.folder)))
 	r.content.Write(b)
 	r.content.Write(r.folder)
-	r.content.Write(appendUvarint(head[:0], uint64(len(r.sums))))
+	r.content.Write(pack.Uint(head[:0], uint64(len(r.sums))))
 	// One Write of many sums: a Write costs more than hashing 32 bytes.
 	var chunk [rootBuffer]byte
 	n := 0
@@ -116,16 +118,16 @@ func (r *rooter) roots(mb *Mailbox) (content, state Digest) {
 	b := r.buf
 	for i := range mb.Folders {
 		b = append(b, 'V')
-		b = appendString(b, mb.Folders[i].Name)
+		b = pack.Text(b, mb.Folders[i].Name)
 		b = binary.LittleEndian.AppendUint32(b, mb.Folders[i].Validity())
 		if mb.Folders[i].KeywordsStamp.Kept() {
 			b = append(b, 'K') // names that nobody has on disk are no server's state
 		}
 	}
 	b = append(b, 'S')
-	b = appendBool(b, mb.Subscribed)
+	b = pack.Bool(b, mb.Subscribed)
 	for _, s := range mb.Subscriptions {
-		b = appendString(b, s)
+		b = pack.Text(b, s)
 	}
 	r.state.Write(b)
 	r.buf = b[:0]

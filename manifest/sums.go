@@ -1,5 +1,7 @@
 package manifest
 
+import "mailsync/manifest/pack"
+
 // sums are what is told of the entries as a whole.
 type sums struct {
 	messages, bytes                  int64
@@ -37,14 +39,14 @@ func (s *sums) numbers() [8]*int64 {
 
 func (s *sums) append(b []byte) []byte {
 	for _, p := range s.numbers() {
-		b = appendVarint(b, *p)
+		b = pack.Int(b, *p)
 	}
 	return b
 }
 
 func (c *cursor) sums(s *sums) {
 	for _, p := range s.numbers() {
-		*p = c.varint()
+		*p = c.Int()
 	}
 }
 
@@ -59,12 +61,12 @@ func appendRoots(raw []byte, content, state Digest) []byte {
 // readSums reads the sums of an end mark.
 func readSums(b block, alg Alg) (sums, error) {
 	var s sums
-	c, raw := cursor{b: b.data}, cursor{b: b.raw}
+	c, raw := cursorOver(b.data), cursorOver(b.raw)
 	c.sums(&s)
-	if len(raw.b) > 0 {
+	if len(raw.B) > 0 {
 		s.content, s.state = raw.digest(alg), raw.digest(alg)
 	}
-	if !c.done() || !raw.done() {
+	if !c.Done() || !raw.Done() {
 		return s, corrupt("sums of a mailbox")
 	}
 	return s, nil

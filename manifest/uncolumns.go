@@ -22,15 +22,15 @@ type uncolumns struct {
 // open begins a block.
 func (u *uncolumns) open(b block, alg Alg) error {
 	u.alg, u.left, u.first = alg, b.items, true
-	u.raw = cursor{b: b.raw}
+	u.raw = cursorOver(b.raw)
 	u.unique = u.unique[:0]
 	u.mtime, u.inode, u.uid, u.check = 0, 0, 0, 0
 	u.words = u.words[:0]
-	all := cursor{b: b.data}
+	all := cursorOver(b.data)
 	for i := range u.col {
-		u.col[i] = cursor{b: all.take(all.length(len(all.b)))}
+		u.col[i] = cursorOver(all.Take(all.Length(len(all.B))))
 	}
-	if !all.done() || b.items == 0 || len(u.col[colShape].b) != 3*b.items {
+	if !all.Done() || b.items == 0 || len(u.col[colShape].B) != 3*b.items {
 		return corrupt("columns of a block")
 	}
 	return nil
@@ -43,14 +43,14 @@ func (u *uncolumns) more() bool { return u.left > 0 }
 func (u *uncolumns) next(e *Entry) error {
 	u.left--
 	*e = Entry{}
-	sh := u.col[colShape].take(3)
+	sh := u.col[colShape].Take(3)
 	if len(sh) != 3 {
 		return corrupt("shape of an entry")
 	}
 	s1, s2, s3 := sh[0], sh[1], sh[2]
 	misc := &u.col[colMisc]
 	if s1&shapeFolder != 0 {
-		u.folder = misc.string(MaxFolderName)
+		u.folder = misc.String(MaxFolderName)
 		u.unique = u.unique[:0]
 	} else if u.first {
 		return corrupt("folder of an entry")
@@ -65,7 +65,7 @@ func (u *uncolumns) next(e *Entry) error {
 	if !u.uniqueName() {
 		return corrupt("unique name of an entry")
 	}
-	size := u.col[colSize].uvarint()
+	size := u.col[colSize].Uint()
 	if size > 1<<63-1 {
 		return corrupt("size of an entry")
 	}
@@ -74,13 +74,13 @@ func (u *uncolumns) next(e *Entry) error {
 		return corrupt("name of an entry")
 	}
 	if s1&shapeFlags != 0 {
-		e.Flags = misc.string(MaxFlags)
+		e.Flags = misc.String(MaxFlags)
 	}
 	if s1&shapeKeywords != 0 {
 		e.Keywords = u.keywords()
 	}
 	if s1&shapeUID != 0 {
-		uid := int64(u.uid) + u.col[colUID].varint()
+		uid := int64(u.uid) + u.col[colUID].Int()
 		if uid <= 0 || uid > 1<<32-1 {
 			return corrupt("UID of an entry")
 		}
@@ -92,14 +92,14 @@ func (u *uncolumns) next(e *Entry) error {
 	e.Opaque = s2&shape2Opaque != 0
 	e.Good = s3&shape3Good != 0
 	if s2&shape2Damage != 0 {
-		e.Damage = Kind(misc.byte())
+		e.Damage = Kind(misc.Byte())
 	}
 	if s2&shape2Checked != 0 {
-		u.check += u.col[colChecked].varint()
+		u.check += u.col[colChecked].Int()
 	}
 	e.Checked = u.check
 	u.times(e, s3)
-	u.inode += uint64(u.col[colInode].varint())
+	u.inode += uint64(u.col[colInode].Int())
 	e.Inode = u.inode
 	if s2&shape2Digest != 0 {
 		e.Digest = u.raw.digest(u.alg)
@@ -108,7 +108,7 @@ func (u *uncolumns) next(e *Entry) error {
 		e.Plain = u.raw.digest(u.alg)
 	}
 	if s2&shape2HeaderID != 0 {
-		copy(e.HeaderID[:], u.raw.take(len(e.HeaderID)))
+		copy(e.HeaderID[:], u.raw.Take(len(e.HeaderID)))
 	}
 	if s3&^shape3Known != 0 || u.bad() || u.left == 0 && !u.done() {
 		return corrupt("columns of a block do not fit its entries")
@@ -117,17 +117,17 @@ func (u *uncolumns) next(e *Entry) error {
 }
 
 func (u *uncolumns) bad() bool {
-	bad := u.raw.bad
+	bad := u.raw.Bad
 	for i := range u.col {
-		bad = bad || u.col[i].bad
+		bad = bad || u.col[i].Bad
 	}
 	return bad
 }
 
 func (u *uncolumns) done() bool {
-	done := u.raw.done()
+	done := u.raw.Done()
 	for i := range u.col {
-		done = done && u.col[i].done()
+		done = done && u.col[i].Done()
 	}
 	return done
 }
@@ -135,9 +135,9 @@ func (u *uncolumns) done() bool {
 // uniqueName rebuilds u.unique from that of the entry before.
 func (u *uncolumns) uniqueName() bool {
 	lens := &u.col[colLens]
-	pre, suf, n := lens.length(MaxFileName), lens.length(MaxFileName), lens.length(MaxFileName)
-	own := u.col[colText].take(n)
-	if pre+suf > len(u.unique) || pre+suf+n > MaxFileName || lens.bad || u.col[colText].bad {
+	pre, suf, n := lens.Length(MaxFileName), lens.Length(MaxFileName), lens.Length(MaxFileName)
+	own := u.col[colText].Take(n)
+	if pre+suf > len(u.unique) || pre+suf+n > MaxFileName || lens.Bad || u.col[colText].Bad {
 		return false
 	}
 	at := len(u.unique) - suf
@@ -155,17 +155,17 @@ func (u *uncolumns) fileName(e *Entry, shape byte) bool {
 	}
 	base := e.Size
 	if p.hasS {
-		p.s = base + u.col[colSW].varint()
+		p.s = base + u.col[colSW].Int()
 		base = p.s
 	}
 	if p.hasW {
-		p.w = base + u.col[colSW].varint()
+		p.w = base + u.col[colSW].Int()
 	}
 	if p.s < 0 || p.w < 0 {
 		return false
 	}
 	b = appendName(b, &p)
-	b = append(b, u.col[colRest].take(u.col[colRest].length(MaxFileName))...)
+	b = append(b, u.col[colRest].Take(u.col[colRest].Length(MaxFileName))...)
 	u.name = b
 	if len(b) == 0 || len(b) > MaxFileName {
 		return false
@@ -186,14 +186,14 @@ func (u *uncolumns) times(e *Entry, shape byte) {
 	if guess == 0 {
 		guess = u.mtime
 	}
-	u.mtime = guess + u.col[colMTime].varint()
+	u.mtime = guess + u.col[colMTime].Int()
 	e.MTime = u.mtime * second
 	if shape&shape3MNano != 0 {
 		e.MTime += int64(u.raw.fixed32())
 	}
 	e.CTime = e.MTime
 	if shape&shape3CTime != 0 {
-		e.CTime = (u.mtime + u.col[colCTime].varint()) * second
+		e.CTime = (u.mtime + u.col[colCTime].Int()) * second
 		if shape&shape3CNano != 0 {
 			e.CTime += int64(u.raw.fixed32())
 		}
@@ -202,24 +202,24 @@ func (u *uncolumns) times(e *Entry, shape byte) {
 
 func (u *uncolumns) keywords() []string {
 	misc := &u.col[colMisc]
-	if n := misc.length(maxWordLists); n > 0 {
+	if n := misc.Length(maxWordLists); n > 0 {
 		if n > len(u.words) {
-			misc.fail()
+			misc.Fail()
 			return nil
 		}
 		return u.words[n-1]
 	}
-	n := misc.length(MaxKeywords)
-	if n > len(misc.b) {
-		misc.fail()
+	n := misc.Length(MaxKeywords)
+	if n > len(misc.B) {
+		misc.Fail()
 		return nil
 	}
 	list := make([]string, 0, n)
 	for range n {
-		list = append(list, misc.string(MaxKeywordBytes))
+		list = append(list, misc.String(MaxKeywordBytes))
 	}
-	if misc.bad || n == 0 || !slices.IsSorted(list) {
-		misc.fail()
+	if misc.Bad || n == 0 || !slices.IsSorted(list) {
+		misc.Fail()
 		return nil
 	}
 	if len(u.words) < maxWordLists {

@@ -1,25 +1,24 @@
 package restore
 
 import (
-	"encoding/binary"
 	"errors"
 	"time"
 
 	"mailsync/manifest"
+	"mailsync/manifest/pack"
 )
 
 // errCodec reports a record that no version of mailsync has written.
 var errCodec = errors.New("malformed record")
 
-// encoder appends values to a record: unsigned and signed varints, strings
-// with their length.
+// encoder appends values to a record.
 type encoder struct{ b []byte }
 
 func (e *encoder) byte(v byte)    { e.b = append(e.b, v) }
-func (e *encoder) uint(v uint64)  { e.b = binary.AppendUvarint(e.b, v) }
-func (e *encoder) int(v int64)    { e.b = binary.AppendVarint(e.b, v) }
-func (e *encoder) str(s string)   { e.uint(uint64(len(s))); e.b = append(e.b, s...) }
-func (e *encoder) bytes(p []byte) { e.uint(uint64(len(p))); e.b = append(e.b, p...) }
+func (e *encoder) uint(v uint64)  { e.b = pack.Uint(e.b, v) }
+func (e *encoder) int(v int64)    { e.b = pack.Int(e.b, v) }
+func (e *encoder) str(s string)   { e.b = pack.Text(e.b, s) }
+func (e *encoder) bytes(p []byte) { e.b = pack.Text(e.b, p) }
 func (e *encoder) time(t time.Time) {
 	if t.IsZero() {
 		e.byte(0)
@@ -46,124 +45,62 @@ func (e *encoder) ground(g *Ground) {
 	e.digest(g.Digest)
 }
 
-// decoder takes a record apart. After the first failure every value is zero
-// and err says so; lengths are checked against what is left before anything is
-// allocated.
-type decoder struct {
-	b   []byte
-	err error
-}
+// decoder takes a record apart.
+type decoder struct{ pack.Reader }
 
-func (d *decoder) fail() { d.err = errCodec; d.b = nil }
+func decoderOver(b []byte) decoder { return decoder{pack.Reader{B: b}} }
 
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
+// end tells whether the record was whole, with nothing behind it.
+func (d *decoder) end() error {
+	if !d.Done() {
+		return errCodec
 	}
-	v := d.b[0]
-	d.b = d.b[1:]
-	return v
+	return nil
 }
 
-func (d *decoder) uint() uint64 {
-	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
+func (d *decoder) str() string { return string(d.Bytes()) }
 
-func (d *decoder) int() int64 {
-	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[n:]
-	return v
-}
-
-func (d *decoder) take() []byte {
-	n := d.uint()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return nil
-	}
-	p := d.b[:n]
-	d.b = d.b[n:]
-	return p
-}
-
-func (d *decoder) str() string { return string(d.take()) }
-
-func (d *decoder) bytes() []byte {
-	p := d.take()
-	if len(p) == 0 {
-		return nil
-	}
-	return append([]byte(nil), p...)
-}
-
-// count reads a number of things that take at least size bytes each.
-func (d *decoder) count(size int) int {
-	n := d.uint()
-	if n > uint64(len(d.b)/size) {
-		d.fail()
-		return 0
-	}
-	return int(n)
-}
-
-func (d *decoder) u32() uint32 {
-	v := d.uint()
-	if v > 1<<32-1 {
-		d.fail()
-		return 0
-	}
-	return uint32(v)
-}
+// bytes returns a copy; nil for an empty text.
+func (d *decoder) bytes() []byte { return append([]byte(nil), d.Bytes()...) }
 
 func (d *decoder) time() time.Time {
-	switch d.byte() {
+	switch d.Byte() {
 	case 0:
 		return time.Time{}
 	case 1:
-		s, n := d.int(), d.uint()
+		s, n := d.Int(), d.Uint()
 		if n >= 1e9 || s < -1<<40 || s > 1<<40 {
-			d.fail()
+			d.Fail()
 			return time.Time{}
 		}
 		return time.Unix(s, int64(n)).UTC()
 	}
-	d.fail()
+	d.Fail()
 	return time.Time{}
 }
 
 func (d *decoder) digest() (v manifest.Digest) {
-	v.Alg = manifest.Alg(d.byte())
+	v.Alg = manifest.Alg(d.Byte())
 	if v.Alg == manifest.NoAlg {
 		return manifest.Digest{}
 	}
-	if !v.Alg.Valid() || len(d.b) < len(v.Sum) {
-		d.fail()
+	if !v.Alg.Valid() || len(d.B) < len(v.Sum) {
+		d.Fail()
 		return manifest.Digest{}
 	}
-	d.b = d.b[copy(v.Sum[:], d.b):]
+	d.B = d.B[copy(v.Sum[:], d.B):]
 	return v
 }
 
 func (d *decoder) ground(g *Ground) {
-	g.Sub = manifest.Sub(d.byte())
+	g.Sub = manifest.Sub(d.Byte())
 	g.Name = d.bytes()
-	g.Size = d.int()
-	g.Inode = d.uint()
-	g.MTime = d.int()
+	g.Size = d.Int()
+	g.Inode = d.Uint()
+	g.MTime = d.Int()
 	g.Digest = d.digest()
 	if g.Sub > manifest.Cur {
-		d.fail()
+		d.Fail()
 	}
 }
 
@@ -184,9 +121,9 @@ func code[T comparable](table []T, v T) byte {
 }
 
 func decode[T any](d *decoder, table []T) (v T) {
-	n := int(d.byte())
+	n := int(d.Byte())
 	if n >= len(table) {
-		d.fail()
+		d.Fail()
 		return v
 	}
 	return table[n]
@@ -254,7 +191,7 @@ func (d *decoder) action(a *Action) {
 	d.ground(&a.Post)
 	a.Date = d.time()
 	a.Flags = d.str()
-	if n := d.count(1); n > 0 {
+	if n := d.Count(1); n > 0 {
 		a.Keywords = make([]string, n)
 		for i := range a.Keywords {
 			a.Keywords[i] = d.str()
@@ -262,28 +199,28 @@ func (d *decoder) action(a *Action) {
 	}
 	a.From = d.str()
 	a.FromName = d.bytes()
-	a.FromSub = manifest.Sub(d.byte())
+	a.FromSub = manifest.Sub(d.Byte())
 	if a.FromSub > manifest.Cur {
-		d.fail()
+		d.Fail()
 	}
 	a.FromDir = d.str()
 	a.Detail = d.str()
-	bits := d.byte()
+	bits := d.Byte()
 	a.ACL, a.Whole = bits&1 != 0, bits&2 != 0
 	if bits&8 != 0 {
-		a.Owner, a.Group, a.Mode, a.Path = d.u32(), d.u32(), d.u32(), d.str()
+		a.Owner, a.Group, a.Mode, a.Path = d.U32(), d.U32(), d.U32(), d.str()
 	}
 	if bits&4 != 0 {
-		u := &UIDs{Validity: d.u32(), Next: d.u32(), GUID: d.str()}
-		if n := d.count(2); n > 0 {
+		u := &UIDs{Validity: d.U32(), Next: d.U32(), GUID: d.str()}
+		if n := d.Count(2); n > 0 {
 			u.Lines = make([]UIDLine, n)
 			for i := range u.Lines {
-				u.Lines[i] = UIDLine{UID: d.u32(), Base: d.bytes()}
+				u.Lines[i] = UIDLine{UID: d.U32(), Base: d.bytes()}
 			}
 		}
 		a.UIDs = u
 	}
 	if bits&^15 != 0 {
-		d.fail()
+		d.Fail()
 	}
 }

@@ -81,14 +81,14 @@ func (b *beginRecord) decode(d *decoder) {
 	for _, s := range []*string{&b.Command, &b.Store, &b.Path, &b.Of, &b.Plan, &b.Host} {
 		*s = d.str()
 	}
-	if n := d.count(1); n > 0 {
+	if n := d.Count(1); n > 0 {
 		b.Args = make([]string, n)
 		for i := range b.Args {
 			b.Args[i] = d.str()
 		}
 	}
 	b.Began = d.time()
-	b.PID = int(d.u32())
+	b.PID = int(d.U32())
 }
 
 func (c *Counts) fields() [8]*int64 {
@@ -156,21 +156,21 @@ func (t *entry) encode() []byte {
 }
 
 func decodeEntry(p []byte) (*entry, error) {
-	d := &decoder{b: p}
-	t := &entry{kind: recordKind(d.byte())}
+	d := decoderOver(p)
+	t := &entry{kind: recordKind(d.Byte())}
 	switch t.kind {
 	case recBegin:
-		t.begin.decode(d)
+		t.begin.decode(&d)
 	case recOpen:
-		if n := d.count(2); n > 0 {
+		if n := d.Count(2); n > 0 {
 			t.folders = make([]folderKey, n)
 			for i := range t.folders {
 				t.folders[i] = folderKey{d.str(), d.str()}
 			}
 		}
 	case recIntent:
-		t.batch, t.first = d.uint(), int(d.u32()&(1<<24-1))
-		if n := d.count(20); n > 0 {
+		t.batch, t.first = d.Uint(), int(d.U32()&(1<<24-1))
+		if n := d.Count(20); n > 0 {
 			t.actions, t.asides = make([]Action, n), make([]string, n)
 			for i := range t.actions {
 				d.action(&t.actions[i])
@@ -178,17 +178,17 @@ func decodeEntry(p []byte) (*entry, error) {
 			}
 		}
 	case recDone:
-		t.batch = d.uint()
-		if n := d.count(7); n > 0 {
+		t.batch = d.Uint()
+		if n := d.Count(7); n > 0 {
 			t.done = make([]outcome, n)
 			for i := range t.done {
 				o := &t.done[i]
-				o.Index = int(d.u32())
-				o.State = decode(d, stateCodes)
-				if o.Sub = manifest.Sub(d.byte()); o.Sub > manifest.Cur {
-					d.fail()
+				o.Index = int(d.U32())
+				o.State = decode(&d, stateCodes)
+				if o.Sub = manifest.Sub(d.Byte()); o.Sub > manifest.Cur {
+					d.Fail()
 				}
-				o.Name, o.Inode, o.Size, o.Aside = d.bytes(), d.uint(), d.int(), d.str()
+				o.Name, o.Inode, o.Size, o.Aside = d.bytes(), d.Uint(), d.Int(), d.str()
 			}
 		}
 	case recWhole, recFinished:
@@ -196,15 +196,12 @@ func decodeEntry(p []byte) (*entry, error) {
 	case recEnd:
 		t.end.How, t.end.Error, t.end.Ended = d.str(), d.str(), d.time()
 		for _, v := range t.end.Counts.fields() {
-			*v = d.int()
+			*v = d.Int()
 		}
 	default:
-		d.fail()
+		d.Fail()
 	}
-	if d.err == nil && len(d.b) > 0 {
-		d.fail()
-	}
-	return t, d.err
+	return t, d.end()
 }
 
 // readJournal yields the records of a run's journal, checked: those of the

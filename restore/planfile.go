@@ -60,13 +60,10 @@ func decodePlan(p []byte) (*planRecord, error) {
 	}
 	switch p[0] {
 	case planAction:
-		d := decoder{b: p[1:]}
+		d := decoderOver(p[1:])
 		a := new(Action)
 		d.action(a)
-		if d.err == nil && len(d.b) > 0 {
-			d.fail()
-		}
-		return &planRecord{action: a}, d.err
+		return &planRecord{action: a}, d.end()
 	case planBox:
 		var b boxRecord
 		if err := json.Unmarshal(p[1:], &b); err != nil {
