@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mailsync/cmd/internal/link"
 )
 
 // options of a run, from the command line.
@@ -41,6 +43,7 @@ var suites = []suite{
 	{"restore", "durable restore on ext4, xfs and btrfs beside the bare sequence (root)", (*bench).restore},
 	{"replay", "replay: recognising and delivering, beside LMTP (root)", (*bench).replay},
 	{"neighbour", "what verify costs a latency-sensitive reader on the same disk (root, fio)", (*bench).neighbour},
+	{"link", "stores on two hosts, 20 ms and 100 Mbit/s apart, beside rsync over ssh", (*bench).overLink},
 	{"memory", "peak memory against the size of the store", (*bench).memory},
 }
 
@@ -66,6 +69,7 @@ var children = map[string]func([]string) error{
 	"bare-read":    bareRead,
 	"bare-deliver": bareDeliver,
 	"lmtp-deliver": lmtpDeliver,
+	"relay":        link.RelayMain,
 }
 
 func parse() (*options, error) {

@@ -78,6 +78,7 @@ type measured struct {
 	RSS        int64   // bytes, of the largest process
 	OtherCPU   float64 // cores that everything else on the machine used
 	Units      float64
+	Bytes      int64 `json:",omitempty"` // that went over a link, both ways
 }
 
 // measure runs the jobs, interleaved, and prints their table.
