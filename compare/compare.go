@@ -170,9 +170,12 @@ func (m *Mailbox) Close() { m.body.release() }
 // MailboxSide is one side's mailbox as a whole.
 type MailboxSide struct {
 	Mailbox *manifest.Mailbox // nil where it is absent or unknown
-	Absent  bool              // proven not to be there
-	Unknown string            // why it could not be looked at
-	Damaged int64
+	// Recorded is the header of what the side's base has recorded of it; nil
+	// where there is no base, the base has no such mailbox, or it was not asked.
+	Recorded *manifest.Mailbox
+	Absent   bool   // proven not to be there
+	Unknown  string // why it could not be looked at
+	Damaged  int64
 }
 
 // Mailbox is one mailbox that was compared to its end.

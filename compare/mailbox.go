@@ -90,7 +90,8 @@ func (b *body) vanished(ctx context.Context, i int) error {
 	}
 	s := &b.sides[i]
 	if err == nil {
-		s.gone = v.Mailbox().Messages
+		mb := *v.Mailbox()
+		s.Recorded, s.gone = &mb, mb.Messages
 		_ = v.Close()
 	}
 	s.Absent, s.Unknown = false, "the mailbox is recorded, and is not there now"
@@ -177,6 +178,8 @@ func (b *body) openBases(ctx context.Context, bases []View, noBase []bool) error
 		}
 		if err == nil {
 			bases[i] = v
+			mb := *v.Mailbox()
+			b.sides[i].Recorded = &mb
 		} else if !errors.Is(err, ErrNoMailbox) {
 			b.sides[i].doubt("its record cannot be read: "+err.Error(), 0)
 		}

@@ -127,7 +127,10 @@ func (b *planBoxer) look(ctx context.Context) error {
 		if s.Base == nil {
 			continue
 		}
-		mb, err := header(ctx, s.Base, b.m.Name)
+		mb, err := b.m.Sides[i].Recorded, error(nil)
+		if mb == nil {
+			mb, err = header(ctx, s.Base, b.m.Name)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

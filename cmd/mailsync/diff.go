@@ -56,7 +56,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 		in[i], names[i] = s.compared(), s.store.Name
 	}
 	only := &matched{globs: globs}
-	c, err := compare.New(in, compare.Options{Mailbox: only.filter(), Spill: spill})
+	c, err := compare.New(in, compare.Options{Mailbox: only.filter(), Workers: comparers(sides), Spill: spill})
 	if err != nil {
 		return outcome{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -180,6 +181,7 @@ func (a *app) restoreSides(ctx context.Context, target string, o *restoreFlags) 
 func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *restoreFlags) (restore.Source, error) {
 	target := sides[0]
 	opt.Target, opt.Site, opt.Spill = target.compared(), target.site(), spill
+	opt.Workers = comparers(append(slices.Clone(sides), others...))
 	opt.Header = restore.PlanHeader{Command: a.command, Store: target.store.Name, Path: target.store.Path, Made: a.began}
 	sources := restore.BySource{}
 	for _, s := range sides[1:] {

@@ -491,6 +491,18 @@ func askers(sides []*side) int {
 	return 0
 }
 
+// farComparers hide the way there and back of every mailbox that is opened.
+const farComparers = 16
+
+// comparers is how many mailboxes a run compares at a time; 0 = as compare
+// has it.
+func comparers(sides []*side) int {
+	if slices.ContainsFunc(sides, func(s *side) bool { return s.far != nil }) {
+		return farComparers
+	}
+	return 0
+}
+
 // site is a live store as restore sees it.
 func (s *side) site() *restore.Site {
 	if s.scanner == nil {

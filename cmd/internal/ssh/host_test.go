@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,11 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mailsync/cmd/internal/link"
 )
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "relay" {
-		if err := relay(os.Args[2:]); err != nil {
+		if err := link.RelayMain(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "relay:", err)
 			os.Exit(1)
 		}
@@ -29,12 +30,13 @@ func TestMain(m *testing.M) {
 
 // lab is a caller's host and another one.
 type lab struct {
-	t     *testing.T
-	dir   string
-	bin   string
-	addr  string
-	links int    // that were made
-	count string // file of the last link's bytes
+	t      *testing.T
+	dir    string
+	bin    string
+	server *link.Server
+	wire   *link.Wire // nil: the loopback address
+	links  int        // that were made
+	count  string     // file of the last link's bytes
 }
 
 func (l *lab) path(parts ...string) string {
@@ -58,66 +60,36 @@ func (l *lab) run(name string, args ...string) string {
 }
 
 // newLab starts a server whose key leads to a forced command with these flags.
-func newLab(t *testing.T, serve string) *lab {
+func newLab(t *testing.T, serve string) *lab { return newLabOn(t, nil, serve) }
+
+// newLabOn does that on the far host of a wire, where there is one.
+func newLabOn(t *testing.T, wire *link.Wire, serve string) *lab {
 	t.Helper()
-	l := &lab{t: t, dir: t.TempDir(), bin: os.Getenv("MAILSYNC_BIN")}
+	l := &lab{t: t, wire: wire, dir: t.TempDir(), bin: os.Getenv("MAILSYNC_BIN")}
 	if l.bin == "" {
 		l.bin = "../../../bin/mailsync"
 	}
 	var err error
 	l.bin, err = filepath.Abs(l.bin)
 	l.must(err)
-	for _, need := range []string{"ssh", "ssh-keygen", "flock", l.bin} {
-		if _, err := exec.LookPath(need); err != nil {
+	for _, need := range append([]string{"flock", l.bin}, link.Programs...) {
+		if _, err := link.Look(need); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sshd, err := exec.LookPath("sshd")
-	if err != nil {
-		sshd = "/usr/sbin/sshd"
+	forced := fmt.Sprintf(`command="echo $$ >%s; exec flock -sF %s env MAILSYNC_STATE=%s MAILSYNC_CONFIG=%s %s serve --stdio %s",restrict`,
+		l.path("serve.pid"), l.path(busy), l.path("far"), os.DevNull, l.bin, strings.ReplaceAll(serve, "$DIR", l.dir))
+	o := link.ServerOptions{Dir: l.dir, Keys: []string{forced}}
+	if l.wire != nil {
+		o.On, o.Address, o.Probe = l.wire.Far(), link.FarAddr, l.wire.Near()
 	}
-	for _, k := range []string{"host", "user"} {
-		l.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", l.path(k))
-	}
-	pub, err := os.ReadFile(l.path("user.pub"))
+	l.server, err = link.Start(o)
 	l.must(err)
-	forced := fmt.Sprintf(`command="echo $$ >%s; exec flock -sF %s env MAILSYNC_STATE=%s MAILSYNC_CONFIG=%s %s serve --stdio %s",restrict %s`,
-		l.path("serve.pid"), l.path(busy), l.path("far"), os.DevNull, l.bin, strings.ReplaceAll(serve, "$DIR", l.dir), pub)
-	l.must(os.WriteFile(l.path("authorized_keys"), []byte(forced), 0o600))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	l.must(err)
-	l.addr = free.Addr().String()
-	l.must(free.Close())
-	_, port, _ := strings.Cut(l.addr, ":")
-	conf := fmt.Sprintf("ListenAddress 127.0.0.1\nPort %s\nHostKey %s\nAuthorizedKeysFile %s\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\nLogLevel ERROR\n",
-		port, l.path("host"), l.path("authorized_keys"))
-	l.must(os.WriteFile(l.path("sshd_config"), []byte(conf), 0o600))
-	if os.Geteuid() == 0 {
-		l.must(os.MkdirAll("/run/sshd", 0o755)) // sshd(8): its unprivileged part lives there
-	}
-	log, err := os.Create(l.path("sshd.log"))
-	l.must(err)
-	server := exec.Command(sshd, "-D", "-e", "-f", l.path("sshd_config"))
-	server.Stderr = log
-	l.must(server.Start())
 	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		_ = log.Close()
+		l.server.Close()
 		l.quiet()
 	})
-	for try := 0; ; try++ {
-		c, err := net.Dial("tcp", l.addr)
-		if err == nil {
-			_ = c.Close()
-			return l
-		}
-		if try == 200 {
-			said, _ := os.ReadFile(l.path("sshd.log"))
-			t.Fatalf("the server does not come up: %v\n%s", err, said)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	return l
 }
 
 // busy is the file that every relay and every serve of a lab holds a lock of.
@@ -132,21 +104,25 @@ func (l *lab) quiet() {
 	l.must(syscall.Flock(int(f.Fd()), syscall.LOCK_EX))
 }
 
-// over is the ssh command that goes over a link.
-func (l *lab) over(k link) string {
+// over is the ssh command that goes over a relay.
+func (l *lab) over(k link.Relay) string {
 	l.t.Helper()
 	self, err := os.Executable()
 	l.must(err)
 	l.links++ // a relay outlives its ssh, and tells late
 	l.count = l.path(fmt.Sprintf("count%d", l.links))
-	k.count, k.busy = l.count, l.path(busy)
-	host, err := os.ReadFile(l.path("host.pub"))
+	k.Count, k.Busy = l.count, l.path(busy)
+	words, err := l.server.Client("spare1", 0, append([]string{self, "relay"}, k.Args(l.server.Addr)...))
 	l.must(err)
-	l.must(os.WriteFile(l.path("known_hosts"), fmt.Appendf(nil, "spare1 %s", host), 0o600))
-	conf := fmt.Sprintf("Host spare1\nIdentityFile %s\nIdentitiesOnly yes\nUserKnownHostsFile %s\nBatchMode yes\nLogLevel ERROR\nProxyCommand %s relay %s\n",
-		l.path("user"), l.path("known_hosts"), self, strings.Join(k.args(l.addr), " "))
-	l.must(os.WriteFile(l.path("ssh_config"), []byte(conf), 0o600))
-	return "ssh -F " + l.path("ssh_config")
+	return strings.Join(words, " ")
+}
+
+// overWire is the ssh command that goes over the wire.
+func (l *lab) overWire() string {
+	l.t.Helper()
+	words, err := l.server.Client("spare1", 0, nil)
+	l.must(err)
+	return strings.Join(append(l.wire.Near(), words...), " ")
 }
 
 // passed is how many bytes went over the link.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailsync/cmd/internal/link"
 )
 
 // far is a store of the other host.
@@ -33,7 +35,7 @@ func TestOverSSH(t *testing.T) {
 	l := newLab(t, "--restrict-to $DIR/b --read-only")
 	l.fill("b", 5, 20, 4000)
 	l.copyTree("b", "a")
-	ssh := l.over(link{})
+	ssh := l.over(link.Relay{})
 	l.mailsync(0, "scan", l.far("b"), "--ssh", ssh)
 	l.mailsync(0, "verify", l.far("b"), "--ssh", ssh)
 	l.mailsync(0, "diff", l.path("a"), l.far("b"), "--ssh", ssh)
@@ -60,7 +62,7 @@ func TestForcedCommand(t *testing.T) {
 	l := newLab(t, "--restrict-to $DIR/b --read-only")
 	l.fill("b", 1, 1, 500)
 	l.fill("secret", 1, 1, 500)
-	ssh := strings.Fields(l.over(link{}))
+	ssh := strings.Fields(l.over(link.Relay{}))
 	c := exec.Command(ssh[0], append(ssh[1:], "spare1", "rm -rf "+l.path("b"))...)
 	if out, _ := c.Output(); !strings.HasPrefix(string(out), "mailsync 1-") { // nobody answers it: it fails
 		t.Errorf("what was run says %q", out)
@@ -85,14 +87,14 @@ func TestCut(t *testing.T) {
 	l.must(os.MkdirAll(l.path("a", "u0000", "cur"), 0o700))
 	l.must(os.MkdirAll(l.path("a", "u0000", "new"), 0o700))
 	l.must(os.MkdirAll(l.path("a", "u0000", "tmp"), 0o700))
-	restore := func(code int, k link) {
+	restore := func(code int, k link.Relay) {
 		t.Helper()
 		l.mailsync(code, "restore", l.path("a"), "--from", l.far("b"), "--ssh", l.over(k), "--undecided", "restore", "--yes")
 	}
-	restore(69, link{cut: 1000})
+	restore(69, link.Relay{Cut: 1000})
 	before := l.messages("a")
 	for _, cut := range []int64{60_000, 200_000, 300_000} {
-		restore(3, link{cut: cut})
+		restore(3, link.Relay{Cut: cut})
 		if n := l.messages("a"); n < before {
 			t.Errorf("%d messages after a cut, %d before", n, before)
 		} else {
@@ -102,8 +104,8 @@ func TestCut(t *testing.T) {
 	if before == 0 {
 		t.Error("three cuts, and nothing came")
 	}
-	restore(0, link{})
-	l.mailsync(0, "diff", l.path("a"), l.far("b"), "--ssh", l.over(link{}))
+	restore(0, link.Relay{})
+	l.mailsync(0, "diff", l.path("a"), l.far("b"), "--ssh", l.over(link.Relay{}))
 	if n := l.messages("a"); n != 120 {
 		t.Errorf("%d messages, want 120", n)
 	}
@@ -131,12 +133,12 @@ func TestKill(t *testing.T) {
 			killed := func(cut int64, args ...string) {
 				t.Helper()
 				_ = os.Remove(l.path(c.file))
-				l.mailsync(c.code, append(args, "--ssh", l.over(link{cut: cut, kill: l.path(c.file)}))...)
+				l.mailsync(c.code, append(args, "--ssh", l.over(link.Relay{Cut: cut, Kill: l.path(c.file)}))...)
 				l.quiet()
 			}
 			whole := func(code int, args ...string) {
 				t.Helper()
-				l.mailsync(code, append(args, "--ssh", l.over(link{}))...)
+				l.mailsync(code, append(args, "--ssh", l.over(link.Relay{}))...)
 			}
 			diff := []string{"diff", l.path("a"), l.far("b")}
 			killed(6000, diff...)
@@ -175,7 +177,7 @@ func TestLimitNetwork(t *testing.T) {
 	l.fill("b", 1, 40, 10_000)
 	l.must(os.Mkdir(l.path("a"), 0o700))
 	began := time.Now()
-	l.mailsync(0, "restore", l.path("a"), "--from", l.far("b"), "--ssh", l.over(link{}), "--limit-network", "200K", "--undecided", "restore", "--yes")
+	l.mailsync(0, "restore", l.path("a"), "--from", l.far("b"), "--ssh", l.over(link.Relay{}), "--limit-network", "200K", "--undecided", "restore", "--yes")
 	in, out := l.passed()
 	if n := l.messages("a"); n != 40 || in < 300_000 {
 		t.Errorf("%d messages, %d bytes", n, in)
@@ -196,9 +198,9 @@ func TestBytesOverALongLink(t *testing.T) {
 	time.Sleep(10 * time.Millisecond) // stamps of the same tick prove nothing
 	for range 3 {
 		l.mailsync(0, "scan", l.path("a"))
-		l.mailsync(0, "scan", l.far("b"), "--ssh", l.over(link{}))
+		l.mailsync(0, "scan", l.far("b"), "--ssh", l.over(link.Relay{}))
 	}
-	long := link{delay: 10 * time.Millisecond, rate: 12_500_000}
+	long := link.Relay{Delay: 10 * time.Millisecond, Rate: 12_500_000}
 	l.mailsync(0, "diff", l.path("a"), l.far("b"), "--ssh", l.over(long))
 	in, out := l.passed()
 	t.Logf("equal stores of 4,000 messages: %d bytes came, %d went", in, out)
