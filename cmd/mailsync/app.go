@@ -57,6 +57,7 @@ type globals struct {
 	quiet, verbose bool
 	progress       ui.When
 	color          ui.When
+	journal        ui.When
 	readers        int
 	limitRate      config.Size
 	ssh            string
@@ -65,7 +66,7 @@ type globals struct {
 
 func newApp(args []string, s std, cancel context.CancelCauseFunc) *app {
 	a := &app{std: s, args: args, cancel: cancel, poke: make(chan struct{}, 1), began: time.Now()}
-	a.flags.progress, a.flags.color = ui.Auto, ui.Auto
+	a.flags.progress, a.flags.color, a.flags.journal = ui.Auto, ui.Auto, ui.Auto
 	return a
 }
 
@@ -80,7 +81,7 @@ func (a *app) talk() {
 		Width: width,
 		Stdin: a.std.stdin, Stdout: a.std.stdout, Stderr: a.std.stderr,
 		StdinTTY: a.std.stdinTTY, StdoutTTY: a.std.stdoutTTY, StderrTTY: a.std.stderrTTY,
-		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: a.flags.verbose,
+		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: a.flags.verbose, Journal: a.toJournal(),
 		Color: a.flags.color, Progress: a.flags.progress,
 		NoColor: a.std.getenv("NO_COLOR") != "" || a.std.getenv("TERM") == "dumb",
 		Failed:  func(err error) { a.cancel(fmt.Errorf("%w: %w", errOutput, err)) },
@@ -206,6 +207,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	}
 	a.out.Record(s)
 	a.endLog()
+	a.out.Ended(s)
 	if w := a.out.Err(); code <= exitPartial && w != nil {
 		// The summary itself was lost.
 		a.out.Problem(a.command, fmt.Errorf("%w: %w", errOutput, w), "")

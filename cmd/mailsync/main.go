@@ -30,6 +30,7 @@ func main() {
 		stdinTTY:  term.IsTerminal(int(os.Stdin.Fd())),
 		stdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		stderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		journal:   underJournal(os.Stderr, os.Getenv),
 		width:     func() int { w, _, _ := term.GetSize(int(os.Stderr.Fd())); return w },
 		getenv:    os.Getenv,
 		uid:       os.Geteuid(),
@@ -41,6 +42,7 @@ type std struct {
 	stdin                          io.Reader
 	stdout, stderr                 io.Writer
 	stdinTTY, stdoutTTY, stderrTTY bool
+	journal                        bool       // standard error goes to the system's journal
 	width                          func() int // of standard error's terminal; nil = not known
 	getenv                         func(string) string
 	uid                            int
@@ -56,6 +58,9 @@ func run(args []string, s std) int {
 
 	root := a.root()
 	root.SetArgs(args)
+	if c, _, err := root.Find(args); err == nil && c.HasParent() {
+		a.command = commandName(c) // of an error of grammar
+	}
 	err := guarded(func() error { return root.ExecuteContext(ctx) })
 	a.closeHosts()
 	return a.finish(ctx, err)

@@ -46,6 +46,7 @@ on another host is host:/path.`,
 	f.BoolVarP(&a.flags.verbose, "verbose", "v", false, "more detail")
 	f.Var(&a.flags.progress, "progress", "progress on standard error")
 	f.Var(&a.flags.color, "color", "colours")
+	f.Var(&a.flags.journal, "journal", "standard error as log lines with a priority (auto: where systemd's journal takes it)")
 	f.IntVar(&a.flags.readers, "readers", 0, "concurrent readers a device (`N`; default: as the device says)")
 	f.Var(&a.flags.limitRate, "limit-rate", "read at most this much a second, as in 200M/s")
 	f.StringVar(&a.flags.ssh, "ssh", "", "the `CMD` that reaches other hosts (default: ssh_command of the configuration, else ssh)")

@@ -8,5 +8,6 @@
 // text is never printed.
 //
 // Standard output carries results and nothing else; progress, warnings and
-// errors go to standard error.
+// errors go to standard error: as sentences for a person, or as lines of
+// log/slog with a priority for the system's journal.
 package ui

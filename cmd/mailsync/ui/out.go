@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"unicode"
@@ -23,8 +24,11 @@ type Options struct {
 	Width int
 
 	JSON, Quiet, Verbose bool
-	Color, Progress      When
-	NoColor              bool // $NO_COLOR is set, or $TERM is "dumb"
+	// Journal: standard error goes to the system's journal. What is written there
+	// are lines of log/slog with a priority, and no bar is drawn.
+	Journal         bool
+	Color, Progress When
+	NoColor         bool // $NO_COLOR is set, or $TERM is "dumb"
 	// Failed is called once, with the first error of standard output: nobody
 	// reads the results any more.
 	Failed func(error)
@@ -45,6 +49,7 @@ type Out struct {
 	answers *bufio.Reader // of standard input, once somebody was asked
 	asking  bool          // a question stands: nothing is drawn over it
 	bar     bar           // drawn on standard error; cleared before anything else is printed
+	journal *journal      // nil unless Options.Journal
 }
 
 // New makes an Out.
@@ -59,6 +64,9 @@ func New(opt Options) *Out {
 		return Style{on: tty && !opt.NoColor}
 	}
 	o := &Out{opt: opt, Style: colour(opt.StdoutTTY), ErrStyle: colour(opt.StderrTTY)}
+	if opt.Journal {
+		o.journal, o.ErrStyle = newJournal(), Style{}
+	}
 	o.enc = json.NewEncoder(&o.buf)
 	o.enc.SetEscapeHTML(false)
 	return o
@@ -217,18 +225,34 @@ func (o *Out) Raw(p []byte) {
 
 // Note writes a line to standard error; --quiet silences it.
 func (o *Out) Note(format string, args ...any) {
-	if !o.opt.Quiet {
+	switch {
+	case o.opt.Quiet:
+	case o.opt.Journal:
+		o.log(slog.LevelInfo, fmt.Sprintf(format, args...))
+	default:
 		o.stderr(fmt.Sprintf(format, args...))
 	}
 }
 
 // Warn writes a warning to standard error, also with --quiet.
 func (o *Out) Warn(format string, args ...any) {
+	if o.opt.Journal {
+		o.log(slog.LevelWarn, fmt.Sprintf(format, args...))
+		return
+	}
 	o.stderr(o.ErrStyle.Yellow("warning: ") + fmt.Sprintf(format, args...))
 }
 
 // Problem writes an error and its hint to standard error.
 func (o *Out) Problem(command string, err error, hint string) {
+	if o.opt.Journal {
+		attrs := []slog.Attr{slog.String("command", command)}
+		if hint != "" {
+			attrs = append(attrs, slog.String("hint", hint))
+		}
+		o.log(slog.LevelError, errorText(err), attrs...)
+		return
+	}
 	o.stderr(o.ErrStyle.Red("mailsync "+command+": ") + errorText(err))
 	if hint != "" {
 		for _, l := range strings.Split(hint, "\n") {

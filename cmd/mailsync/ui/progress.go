@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -55,10 +56,12 @@ func (s Snapshot) Plain(elapsed time.Duration) string {
 	return b.String()
 }
 
-// Between ticks of the bar, and between plain lines.
+// Between ticks of the bar, between plain lines, and between those of a journal,
+// which are kept.
 const (
-	barEvery  = 200 * time.Millisecond
-	lineEvery = 30 * time.Second
+	barEvery     = 200 * time.Millisecond
+	lineEvery    = 30 * time.Second
+	journalEvery = 5 * time.Minute
 )
 
 // bar is what is drawn on a terminal. Its methods are called with Out.mu held.
@@ -151,19 +154,30 @@ func (b *bar) flush(w io.Writer) {
 }
 
 // Progress shows where a run is until stop is called: a bar on a terminal, a
-// plain line every 30 s elsewhere, and a plain line whenever poke receives
-// (the operator sent SIGUSR1). look is called from one goroutine.
+// plain line every 30 s elsewhere (every 5 minutes in a journal), and a plain
+// line whenever poke receives (the operator sent SIGUSR1). look is called from one goroutine.
 func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Snapshot) (stop func()) {
-	drawBar := o.opt.Progress == Always || o.opt.Progress != Never && o.opt.StderrTTY && !o.opt.Quiet
+	drawBar := !o.opt.Journal && (o.opt.Progress == Always || o.opt.Progress != Never && o.opt.StderrTTY && !o.opt.Quiet)
 	lines := o.opt.Progress != Never && !o.opt.Quiet
 	every := lineEvery
-	if drawBar {
+	switch {
+	case drawBar:
 		every = barEvery
+	case o.opt.Journal:
+		every = journalEvery
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		began := time.Now()
+		line := func() {
+			s, took := look(), time.Since(began)
+			if o.opt.Journal {
+				o.log(slog.LevelInfo, "progress", s.attrs(took)...)
+				return
+			}
+			o.stderr(s.Plain(took))
+		}
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for {
@@ -171,7 +185,7 @@ func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Sn
 			case <-ctx.Done():
 				return
 			case <-poke:
-				o.stderr(look().Plain(time.Since(began)))
+				line()
 			case <-tick.C:
 				switch {
 				case drawBar:
@@ -182,7 +196,7 @@ func (o *Out) Progress(ctx context.Context, poke <-chan struct{}, look func() Sn
 					}
 					o.mu.Unlock()
 				case lines:
-					o.stderr(look().Plain(time.Since(began)))
+					line()
 				}
 			}
 		}
