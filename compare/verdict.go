@@ -84,7 +84,7 @@ func (j *trial) byRecord(content manifest.Digest, who int, when time.Time) (bool
 				others = append(others, c.sides...)
 			}
 			slices.Sort(others)
-			j.v.Reason += fmt.Sprintf("; %s is not what was recorded either (%s)", j.list(others), said)
+			j.v.Reason += fmt.Sprintf("; %s not what was recorded either (%s)", j.do(others, "is", "are"), said)
 		} else {
 			j.v.Reason += "; " + j.none()
 		}
@@ -97,10 +97,10 @@ func (j *trial) byRecord(content manifest.Digest, who int, when time.Time) (bool
 		j.v.Reason = "encrypted by the server: contents cannot be compared"
 		return true, Content
 	}
-	j.v.Reason = fmt.Sprintf("%s agrees with %s", j.list(j.v.Good), said)
+	j.v.Reason = fmt.Sprintf("%s with %s", j.do(j.v.Good, "agrees", "agree"), said)
 	if !j.opaque {
 		if others := j.condemn(k); len(others) > 0 {
-			j.v.Reason += "; " + j.list(others) + " differs from it"
+			j.v.Reason += "; " + j.do(others, "differs", "differ") + " from it"
 		}
 	}
 	if w := j.wrong(); w != "" {
@@ -130,10 +130,10 @@ func (j *trial) onlyOne() Kind {
 	}
 	if ev, ok := j.evidence(c, DKIMBody); ok && ev.Holds == Yes {
 		j.v.Basis, j.v.Good = DKIM, c.sides
-		j.v.Reason = fmt.Sprintf("%s; %s agrees with its DKIM body hash", j.wrong(), j.list(c.sides))
+		j.v.Reason = fmt.Sprintf("%s; %s with its DKIM body hash", j.wrong(), j.do(c.sides, "agrees", "agree"))
 		return DamagedCopy
 	}
-	j.v.Reason = fmt.Sprintf("%s; %s is suspect", j.wrong(), j.list(c.sides))
+	j.v.Reason = fmt.Sprintf("%s; %s suspect", j.wrong(), j.do(c.sides, "is", "are"))
 	return DamagedCopy
 }
 
@@ -158,7 +158,7 @@ func (j *trial) conflict() Kind {
 		w := &j.classes[verify[0]]
 		j.v.Basis, j.v.Good = DKIM, w.sides
 		j.condemn(verify[0])
-		j.v.Reason = fmt.Sprintf("only %s agrees with its DKIM body hash", j.list(w.sides))
+		j.v.Reason = fmt.Sprintf("only %s with its DKIM body hash", j.do(w.sides, "agrees", "agree"))
 		if s := j.wrong(); s != "" {
 			j.v.Reason += "; " + s
 		}
@@ -272,6 +272,14 @@ func (j *trial) none() string {
 }
 
 func (j *trial) nobody() string { return j.wrong() + "; " + j.none() }
+
+// do is what one or several sides do, or are.
+func (j *trial) do(sides []int, one, many string) string {
+	if len(sides) == 1 {
+		return j.list(sides) + " " + one
+	}
+	return j.list(sides) + " " + many
+}
 
 func (j *trial) list(sides []int) string {
 	names := make([]string, len(sides))

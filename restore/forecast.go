@@ -26,7 +26,8 @@ func worse(a, b UIDCase) UIDCase {
 // MailboxForecast is what a plan does to one mailbox.
 type MailboxForecast struct {
 	Mailbox       string    `json:"mailbox"`
-	Messages      int64     `json:"messages"` // to add or replace
+	Messages      int64     `json:"messages"`           // to add or replace
+	Replaced      int64     `json:"replaced,omitempty"` // of these: damaged ones that a good copy takes the place of
 	Bytes         int64     `json:"bytes"`
 	Other         int64     `json:"other"` // actions on flags, dates, folders, UID lists
 	Deleted       int64     `json:"deleted,omitempty"`
@@ -64,6 +65,7 @@ type Forecast struct {
 	Mailboxes int64         `json:"mailboxes"` // with something to do
 	Actions   int64         `json:"actions"`
 	Messages  int64         `json:"messages"`
+	Replaced  int64         `json:"replaced"` // of these: damaged ones that a good copy takes the place of
 	Bytes     int64         `json:"bytes"`
 	Skipped   int64         `json:"skipped"`
 	Open      int64         `json:"open"`    // left alone and to be decided
@@ -99,6 +101,7 @@ func (f *Forecast) add(b *MailboxForecast) {
 	}
 	f.Actions += b.Messages + b.Other
 	f.Messages += b.Messages
+	f.Replaced += b.Replaced
 	f.Bytes += b.Bytes
 	f.Skipped += b.Skipped
 	f.Open += b.Open
@@ -144,6 +147,9 @@ func (b *MailboxForecast) action(a *Action) {
 	switch a.Op {
 	case Add, Replace:
 		b.Messages++
+		if a.Op == Replace {
+			b.Replaced++
+		}
 		b.Bytes += a.Post.Size
 	default:
 		b.Other++

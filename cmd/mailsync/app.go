@@ -29,25 +29,26 @@ type app struct {
 	poke   chan struct{} // SIGUSR1
 	began  time.Time
 
-	flags   globals
-	out     *ui.Out
-	cfg     *config.Config
-	command string
-	started bool    // the grammar was right, a command runs
-	outcome outcome // what the command has found
-	summary ui.Summary
-	resume  string // how to go on after a signal
-	shown   map[string]int64
-	crashAt string      // of verify: what comes next assumes it, too
-	set     *budget.Set // of the run; nil where nothing is read
-	log     *runlog.Writer
-	page    *page.Report // of --html; nil where none was asked for
-	pageErr error        // the first line that it could not take
-	html    string
-	hosts   hosts
-	several bool        // several stores are looked at side by side
-	turn    sync.Mutex  // whose lines are written, where there are several
-	offer   remote.Host // what this command lets other hosts read; nil = nothing
+	flags    globals
+	out      *ui.Out
+	cfg      *config.Config
+	command  string
+	started  bool    // the grammar was right, a command runs
+	outcome  outcome // what the command has found
+	summary  ui.Summary
+	resume   string // how to go on after a signal
+	shown    map[string]int64
+	crashAt  string      // of verify: what comes next assumes it, too
+	set      *budget.Set // of the run; nil where nothing is read
+	log      *runlog.Writer
+	page     *page.Report // of --html; nil where none was asked for
+	pageErr  error        // the first line that it could not take
+	html     string
+	hosts    hosts
+	onlyHere sync.Once   // that the record has no copy elsewhere is told once
+	several  bool        // several stores are looked at side by side
+	turn     sync.Mutex  // whose lines are written, where there are several
+	offer    remote.Host // what this command lets other hosts read; nil = nothing
 }
 
 // globals are the flags of every command.

@@ -68,6 +68,8 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	var rows []compare.Row
 	differing := int64(0)
 	lacking := make([]int64, len(sides))
+	uids := uidLines{whole: a.out.Verbose()}
+	common := false
 	for m, err := range c.Mailboxes(ctx) {
 		if err != nil {
 			return outcome{}, a.storeProblem(ui.List(args, "and"), err)
@@ -76,13 +78,22 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 			if err != nil {
 				return outcome{}, err
 			}
-			a.difference(&d, names)
-		}
-		for i := range m.Row.Sides {
-			if s := &m.Row.Sides[i]; s.Absent || s.Unknown != "" {
-				lacking[i]++
+			if a.out.Record(ui.DifferenceOf(&d, names)); !uids.take(&d) {
+				a.difference(&d, names)
 			}
 		}
+		uids.tell(a, names)
+		have := 0
+		for i := range m.Row.Sides {
+			s := &m.Row.Sides[i]
+			if s.Absent || s.Unknown != "" {
+				lacking[i]++
+			}
+			if !s.Absent {
+				have++
+			}
+		}
+		common = common || have > 1
 		if m.Row.Differences > 0 {
 			differing++
 		}
@@ -103,12 +114,15 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 		return outcome{}, err
 	}
 	a.tellDiff(stores, rows, differing, lacking, &r)
+	if !common && r.Skipped == 0 && r.Mailboxes > 0 {
+		a.out.Say("No mailbox is in two of the stores. Where one names them by address and another by path, nothing matches: give each a name and a layout in the configuration.")
+	}
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil
 }
 
-// difference prints one line of a comparison, and what each side has.
+// difference prints one line of a comparison for a person, and what each side
+// has.
 func (a *app) difference(d *compare.Difference, names []string) {
-	a.out.Record(ui.DifferenceOf(d, names))
 	if a.out.JSON() || !a.show(string(d.Kind)) {
 		return
 	}
@@ -123,7 +137,7 @@ func (a *app) difference(d *compare.Difference, names []string) {
 	if d.Messages > 0 {
 		line += "  (" + ui.Plural(d.Messages, "message") + ")"
 	}
-	a.out.Print(line)
+	a.out.Text(17, line)
 	verdict := "undecided"
 	if len(d.Good) > 0 {
 		good := make([]string, len(d.Good))
@@ -141,7 +155,7 @@ func (a *app) difference(d *compare.Difference, names []string) {
 	if s := marksText(d, names); s != "" {
 		verdict = s + "; " + verdict
 	}
-	a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(verdict))
+	a.out.Text(17, strings.Repeat(" ", 17)+a.out.Style.Dim(verdict))
 	if a.out.Verbose() {
 		for i, c := range d.Copies {
 			a.out.Print(strings.Repeat(" ", 17) + a.out.Style.Dim(pad(ui.Name(names[i])+":", 12)+" "+copyText(&c)))
@@ -248,7 +262,7 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 // knows of deletions counts all the same.
 func (a *app) nextAfterDiff(stores []*config.Store, lacking []int64, r *compare.Result) {
 	offline := func(i int) bool { return i < len(r.Sides) && !r.Sides[i].Recorded.IsZero() }
-	target := neediest(r, lacking, offline)
+	target := neediest(stores, r, lacking, offline)
 	var from, recorded []string
 	for i, s := range stores {
 		switch {
@@ -344,19 +358,33 @@ func lacksText(s *compare.RowSide) string {
 	return cmp.Or(strings.Join(parts, ", "), "-")
 }
 
-// neediest is the store online that lacks most whole mailboxes, or, where that
-// decides nothing, most messages or holds most damage; the first named where
-// there is nothing between them, -1 where none is online. A store whose volumes
-// are gone is no source, however few messages it is known to lack.
-func neediest(r *compare.Result, lacking []int64, offline func(int) bool) int {
+// neediest is the store online that needs help first: the one that lacks most
+// whole mailboxes; then the primary, and a backup last, for it lags by its
+// nature; then one with damage; then the one that lacks most. The first named
+// where there is nothing between them, -1 where none is online. A store whose
+// volumes are gone is no source, however few messages it is known to lack.
+func neediest(stores []*config.Store, r *compare.Result, lacking []int64, offline func(int) bool) int {
+	rank := func(i int) int64 {
+		switch {
+		case r.Totals[i].Missing+r.Totals[i].Damaged == 0:
+			return 0
+		case stores[i].Role == config.Backup:
+			return 1
+		case stores[i].Role == config.Primary:
+			return 3
+		}
+		return 2
+	}
 	best := -1
-	need := func(i int) int64 { return r.Totals[i].Missing + r.Totals[i].Damaged }
+	var most []int64
 	for i := range r.Totals {
 		if offline(i) {
 			continue
 		}
-		if best < 0 || cmp.Or(cmp.Compare(lacking[i], lacking[best]), cmp.Compare(need(i), need(best))) > 0 {
-			best = i
+		t := &r.Totals[i]
+		needs := []int64{lacking[i], rank(i), min(t.Damaged, 1), t.Missing + t.Damaged}
+		if best < 0 || slices.Compare(needs, most) > 0 {
+			best, most = i, needs
 		}
 	}
 	return best

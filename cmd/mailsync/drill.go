@@ -118,7 +118,7 @@ func (a *app) tellScore(r *drill.Result, outbound bool) {
 		{"nobody's", ui.Count(r.Damaged)},
 	}
 	if r.Gone > 0 {
-		t = append(t, []string{"gone for good", ui.Plural(r.Gone, "message") + " that only the dead disks held: nothing can bring them back"})
+		t = append(t, []string{"gone for good", ui.Plural(r.Gone, "message") + ", held by the dead disks alone"})
 	}
 	steps := fmt.Sprintf("%d, %d of them not as they should be", r.Steps, len(r.Missed))
 	if r.Asides > 0 {

@@ -18,9 +18,18 @@ type drillTalk struct {
 	buf bytes.Buffer    // of a command's output: the line that is not whole
 }
 
+// say writes paragraphs; the terminal's width breaks their lines, and not the
+// source's.
 func (t *drillTalk) say(indent, text string) {
-	for l := range strings.Lines(text) {
-		t.a.out.Say("%s", strings.TrimRight(indent+l, " \n"))
+	for i, p := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			t.a.out.Say("")
+		}
+		lead := len(p) - len(strings.TrimLeft(p, "\n"))
+		for range lead {
+			t.a.out.Say("")
+		}
+		t.a.out.Say("%s", indent+strings.ReplaceAll(p[lead:], "\n", " "))
 	}
 }
 
@@ -39,7 +48,7 @@ func (t *drillTalk) Step(n, of int, title, see string) {
 // Ask implements drill.Talk.
 func (t *drillTalk) Ask(args []string) ([]string, error) {
 	t.say("   ", "\nType this (Enter runs it as it stands; another mailsync command is run beside it; q ends):")
-	t.say("   ", t.a.out.Style.Cyan(ui.Command(append([]string{"mailsync"}, args...)...)))
+	t.a.out.Print("   " + t.a.out.Style.Cyan(ui.Command(append([]string{"mailsync"}, args...)...)))
 	line, err := t.a.out.Ask(t.ctx, "   $")
 	words := strings.Fields(line)
 	if len(words) > 0 && words[0] == "mailsync" {
@@ -58,7 +67,8 @@ func (t *drillTalk) Ask(args []string) ([]string, error) {
 
 // Running implements drill.Talk.
 func (t *drillTalk) Running(args []string) {
-	t.say("   ", "\n"+t.a.out.Style.Bold("$ "+ui.Command(append([]string{"mailsync"}, args...)...)))
+	t.a.out.Say("")
+	t.a.out.Print("   " + t.a.out.Style.Bold("$ "+ui.Command(append([]string{"mailsync"}, args...)...)))
 }
 
 // Ran implements drill.Talk.

@@ -28,7 +28,7 @@ func (a *app) finding(f *manifest.Finding) {
 	default:
 		word = a.out.Style.Yellow(pad(word, 10))
 	}
-	a.out.Print(fmt.Sprintf("%s %s  %s", word, pad(f.Kind.String(), 15), where(f.Mailbox, f.Folder, f.File)))
+	a.out.Text(11, fmt.Sprintf("%s %s  %s", word, pad(f.Kind.String(), 15), where(f.Mailbox, f.Folder, f.File)))
 	if f.Detail != "" {
 		a.out.Text(0, strings.Repeat(" ", 11)+a.out.Style.Dim(ui.EscapeText(f.Detail)))
 	}

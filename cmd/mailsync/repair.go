@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/manifest"
@@ -211,9 +212,9 @@ func (a *app) action(act *restore.Action, few bool) {
 	if act.From != "" {
 		line += a.out.Style.Dim("  from " + ui.Name(ui.FromText(act.From)))
 	}
-	a.out.Print(line)
+	a.out.Text(10, line)
 	if act.Detail != "" && (trouble || a.out.Verbose()) {
-		a.out.Print("          " + a.out.Style.Dim(ui.EscapeText(act.Detail)))
+		a.out.Text(10, "          "+a.out.Style.Dim(ui.EscapeText(act.Detail)))
 	}
 }
 
@@ -310,8 +311,18 @@ func planSentence(f *restore.Forecast) string {
 		}
 		return "There is nothing to do: what the sources hold is in place."
 	}
-	s := fmt.Sprintf("Plan: %s in %s: %s to put back (%s)", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"),
-		ui.Plural(f.Messages, "message"), ui.Bytes(f.Bytes))
+	var parts []string
+	if n := f.Messages - f.Replaced; n > 0 {
+		parts = append(parts, ui.Plural(n, "message")+" to add")
+	}
+	if f.Replaced > 0 {
+		parts = append(parts, ui.Plural(f.Replaced, "damaged message")+" to replace")
+	}
+	if n := f.Actions - f.Messages; n > 0 {
+		parts = append(parts, ui.Plural(n, "change")+" beside mail")
+	}
+	s := fmt.Sprintf("Plan: %s in %s: %s, nothing to delete (%s)", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"),
+		strings.Join(parts, ", "), ui.Bytes(f.Bytes))
 	if f.ETA > 0 {
 		s += ", about " + ui.Duration(f.ETA)
 	}

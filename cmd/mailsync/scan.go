@@ -277,7 +277,7 @@ func (a *app) tellScanned(s *config.Store, r *scan.Result) {
 func (a *app) copyRecord(ctx context.Context, s *config.Store, repo *manifest.Repo) error {
 	if len(a.cfg.StateCopies) == 0 {
 		if !config.IsPath(s.Name) {
-			a.out.Warn("the record of %s lives only on this host: name another place in state_copies", ui.Name(s.Name))
+			a.onlyHere.Do(func() { a.out.Warn("the record lives only on this host: name another place in state_copies") })
 		}
 		return nil
 	}
