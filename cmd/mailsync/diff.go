@@ -233,7 +233,7 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 		a.out.Say("%s", note)
 	}
 	for _, d := range r.Partial {
-		a.out.Print(a.out.Style.Yellow("not known: ") + doubtText(&d, stores))
+		a.out.Text(2, a.out.Style.Yellow("not known: ")+doubtText(&d, stores))
 	}
 	if r.Differences == 0 {
 		if len(r.Partial) > 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/manifest"
@@ -247,7 +248,7 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 		}
 		fetch := "nothing"
 		if b.FetchMessages > 0 {
-			fetch = ui.Plural(b.FetchMessages, "message") + ", " + ui.Bytes(b.FetchBytes)
+			fetch = ui.Count(b.FetchMessages) + ", " + ui.Bytes(b.FetchBytes)
 		}
 		t = append(t, []string{
 			ui.Name(b.Mailbox), ui.Count(b.Messages), ui.Bytes(b.Bytes), ui.Count(b.Other),
@@ -255,7 +256,7 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 		})
 	}
 	if len(t) > 1 {
-		a.out.Table(t)
+		a.out.Table(t.WithoutZeros())
 	}
 	if more > 0 {
 		a.out.Say("… and %s more; -v lists all", ui.Plural(int64(more), "mailbox"))
@@ -323,7 +324,7 @@ func planSentence(f *restore.Forecast) string {
 	}
 	s := fmt.Sprintf("Plan: %s in %s: %s, nothing to delete (%s)", ui.Plural(f.Actions, "action"), ui.Plural(f.Mailboxes, "mailbox"),
 		strings.Join(parts, ", "), ui.Bytes(f.Bytes))
-	if f.ETA > 0 {
+	if f.ETA >= time.Second {
 		s += ", about " + ui.Duration(f.ETA)
 	}
 	if f.Moves > 0 {
@@ -337,11 +338,11 @@ func uidText(c restore.UIDCase) string {
 	case restore.UIDKept:
 		return "kept"
 	case restore.UIDNew:
-		return "new ones"
+		return "new"
 	case restore.UIDRestored:
-		return "list restored"
+		return "rebuilt"
 	case restore.UIDResync:
-		return "UIDVALIDITY moves"
+		return "resync"
 	}
 	return ""
 }

@@ -248,7 +248,7 @@ func (a *app) tellScanned(s *config.Store, r *scan.Result) {
 		if p.Mailbox != "" {
 			text = ui.Name(p.Mailbox) + ": " + text
 		}
-		a.out.Print(a.out.Style.Yellow("not complete: ") + text)
+		a.out.Text(2, a.out.Style.Yellow("not complete: ")+text)
 	}
 	if r.Crashed {
 		a.out.Say("The machine was started since the last scan, and nothing says that it was stopped in good order: no stamp was trusted.")

@@ -251,7 +251,7 @@ func (a *app) tellVerified(sd *side, r *verify.Result) {
 	}
 	a.out.Say("%s: %s, %s, %s; %s read", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes))
 	for _, why := range r.Partial {
-		a.out.Print(a.out.Style.Yellow("not complete: ") + ui.EscapeText(why))
+		a.out.Text(2, a.out.Style.Yellow("not complete: ")+ui.EscapeText(why))
 	}
 	if more := r.Partials - int64(len(r.Partial)); more > 0 {
 		a.out.Say("… and %s more", ui.Count(more))
@@ -309,7 +309,7 @@ func damageSentence(r *verify.Result) string {
 // the real names of the other stores.
 func (a *app) nextAfterDamage(s *config.Store) {
 	var others []string
-	for _, role := range []config.Role{config.Backup, config.Spare, config.Primary, {}} {
+	for _, role := range []config.Role{config.Primary, config.Spare, {}, config.Backup} {
 		for _, o := range a.cfg.WithRole(role) {
 			if o.Path != s.Path && !config.IsRemote(o.Path) {
 				others = append(others, o.Name)

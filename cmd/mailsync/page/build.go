@@ -146,12 +146,15 @@ func (r *Report) finding(f *finding) {
 	r.findings.add(f.Kind, f.Certainty, f.Store, f.Mailbox, f.Folder, file, f.Detail)
 }
 
+// hasCopy is what a store has that nothing is wrong with.
+const hasCopy = "has a copy"
+
 func (r *Report) difference(d *difference) {
 	n := max(1, d.Messages)
 	r.diffKinds.add(n, d.Kind)
 	r.diffBoxes.add(n, d.Mailbox)
 	for store, c := range d.Copies {
-		has := "has a copy"
+		has := hasCopy
 		switch {
 		case string(c) == "null":
 			has = "lacks it"

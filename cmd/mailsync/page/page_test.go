@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -199,5 +200,19 @@ func TestTimelineEnds(t *testing.T) {
 	}
 	if r.Chart() == nil {
 		t.Error("there is no timeline")
+	}
+}
+
+// What is wrong is told by the device that the store lies on.
+func TestByDevice(t *testing.T) {
+	r := report(t,
+		`{"v":1,"type":"store","store":"primary","path":"/srv/mail","role":"primary","device":"sda","offline":false}`,
+		`{"v":1,"type":"store","store":"spare1:/srv/mail","path":"spare1:/srv/mail","role":"","device":"","offline":false}`,
+		finding1, finding1,
+		`{"v":1,"type":"difference","mailbox":"a","folder":"INBOX","kind":"missing","copies":{"primary":{"file":"cur/1"},"spare1:/srv/mail":null},"good":["primary"],"reason":"x"}`,
+		summaryOf("verify", 1, `"damaged":2`))
+	want := [][]any{{"sda", "primary", "empty", int64(2)}, {"not known", "spare1:/srv/mail", "missing: lacks it", int64(1)}}
+	if got := r.byDevice().rows; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

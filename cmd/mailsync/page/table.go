@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -95,6 +96,7 @@ func (r *Report) tables() []Table {
 		heads           []string
 	}{
 		{"kinds", "Findings by kind and store", "A proof stands by itself; a suspicion needs a second look; unknown is what could not be read.", r.kinds.table(), []string{"kind", "certainty", "store", ">findings"}},
+		{"by-device", "Damage and differences by device", "The device that a store lies on. Where one stands out, look at it first.", r.byDevice(), []string{"device", "store", "what", ">messages"}},
 		{"finding-boxes", "Findings by mailbox", "", r.boxes.table(), []string{"store", "mailbox", ">findings"}},
 		{"difference-kinds", "Differences by kind", "", r.diffKinds.table(), []string{"kind", ">messages"}},
 		{"lacks", "What each store has of what differs", "", r.lacks.table(), []string{"store", "kind", "this store", ">messages"}},
@@ -121,6 +123,34 @@ func (r *Report) tables() []Table {
 }
 
 var sendingHeads = []string{"service", "sender", "recipient", "arrived", "Message-ID", "queue id", "why"}
+
+// byDevice counts what is wrong with each store by the device that it lies on,
+// where that of any store is known.
+func (r *Report) byDevice() table {
+	devices := map[string]string{}
+	for _, s := range r.stores {
+		if s.Device != "" {
+			devices[s.Store] = s.Device
+		}
+	}
+	if len(devices) == 0 {
+		return table{}
+	}
+	var t tally
+	add := func(n int64, store, what string) {
+		t.add(n, cmp.Or(devices[store], "not known"), store, what)
+	}
+	for k, n := range r.kinds {
+		words := strings.Split(k, sep)
+		add(n, words[2], words[0])
+	}
+	for k, n := range r.lacks {
+		if words := strings.Split(k, sep); words[2] != hasCopy {
+			add(n, words[0], words[1]+": "+words[2])
+		}
+	}
+	return t.table()
+}
 
 func (r *Report) deviceTable() table {
 	var t table

@@ -90,12 +90,16 @@ func two(a int, ua string, b int, ub string) string {
 	return fmt.Sprintf("%d %s %d %s", a, ua, b, ub)
 }
 
-// Age writes how long ago t was, and when: "3 h 2 min ago (2026-11-22 01:30)".
+// Age writes how long ago t was, and when: "3 h 2 min ago (2026-11-22 01:30:00)".
 func Age(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return Duration(now.Sub(t).Round(time.Second)) + " ago (" + Time(t) + ")"
+	d := now.Sub(t).Round(time.Second)
+	if d == 0 {
+		return "just now (" + Time(t) + ")"
+	}
+	return Duration(d) + " ago (" + Time(t) + ")"
 }
 
 // Time writes a moment in local time, to the second.

@@ -65,6 +65,24 @@ func (s Style) Cyan(t string) string { return s.paint("36", t) }
 // begins with '>' are aligned right. Cells must be escaped already.
 type Table [][]string
 
+// WithoutZeros leaves out the columns of numbers that are 0 in every row, and
+// those that are empty.
+func (t Table) WithoutZeros() Table {
+	out := make(Table, len(t))
+	for i, h := range t[0] {
+		zero := true
+		for _, row := range t[1:] {
+			zero = zero && (row[i] == "" || row[i] == "0" && strings.HasPrefix(h, ">"))
+		}
+		for n := range t {
+			if !zero {
+				out[n] = append(out[n], t[n][i])
+			}
+		}
+	}
+	return out
+}
+
 // Lines renders the table, two spaces between columns. Where it is wider than
 // width (0: any width will do), long texts are cut in the middle.
 func (t Table) Lines(s Style, width int) []string {
