@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
+	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
 
@@ -68,6 +69,7 @@ func (r *Run) rewrite(ctx context.Context, b *batch, src Source) error {
 	b.barrier = bar
 	// The batch is kept, so seal and enter must find nothing to do.
 	s := &stager{r: r, ctx: ctx, src: src, b: &batch{folders: b.folders, disk: b.disk, barrier: bar, root: b.root}, full: map[string]bool{}}
+	defer func() { b.locks = s.b.locks }() // lock files that are made ready again go with the batch
 	for _, t := range b.items {
 		if !t.pending() {
 			continue
@@ -127,8 +129,16 @@ func (r *Run) let(b *batch) {
 		r.drop(t)
 	}
 	if b.barrier != nil {
+		keep := b.barrier.Batches() && r.disks[b.disk] == nil
 		b.barrier.Close()
-		_ = b.root.Close()
+		switch {
+		case !keep:
+			_ = b.root.Close()
+		case r.disks == nil:
+			r.disks = map[*place.Disk]*beneath.Dir{b.disk: b.root}
+		default:
+			r.disks[b.disk] = b.root
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mailsync/compare"
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
@@ -71,6 +72,9 @@ type mbox struct {
 // open opens the root of a mailbox; the error wraps fs.ErrNotExist where there is none.
 func (o *opener) open(mailbox string) (*mbox, error) {
 	p, err := o.site.Place(mailbox)
+	if errors.Is(err, compare.ErrNoMailbox) {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
@@ -120,8 +118,8 @@ func (s *stager) descend(d *beneath.Dir, name string, own place.Owner) (*beneath
 
 // place says where a new mailbox is to lie: where the operator's layout puts
 // it, else where it lies in the source.
-func (s *stager) place(a *Action) (maildir.Place, error) {
-	site := s.r.o.Site
+func (r *Run) place(a *Action) (maildir.Place, error) {
+	site := r.o.Site
 	p, err := site.Place(a.Ref.Mailbox)
 	if site.Layout || a.Path == "" {
 		return p, err
@@ -145,7 +143,7 @@ func (s *stager) prepareRoot(t *item) error {
 	} else if !errors.Is(err, fs.ErrNotExist) && s.r.o.Site.Layout {
 		return t.unopened(err)
 	}
-	p, err := s.place(a)
+	p, err := s.r.place(a)
 	if err != nil {
 		t.end(Failed, "%v", err)
 		return nil
@@ -271,6 +269,7 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 		_ = parent.Close()
 		return t.unopened(err)
 	}
+	r.sweepAlso(parent)
 	key := folderKey{t.a.Ref.Mailbox, t.a.Dir}
 	if err := r.noteOpen(key); err != nil {
 		_ = parent.Close()
@@ -284,6 +283,9 @@ func (s *stager) build(t *item, m *mbox, parent *beneath.Dir, name string, own p
 		return err
 	}
 	n := &newDir{parent: parent, name: name, temp: temp, dir: d}
+	if st, err := d.Self(); err == nil {
+		t.a.Post.Inode = st.Inode // announced with it, an undo recognises it unacknowledged
+	}
 	if t.a.Dir == "" {
 		if m.root, err = d.OpenDir("."); err != nil {
 			n.drop(r)
@@ -334,10 +336,6 @@ func (r *Run) show(items []*item) {
 		case err == nil:
 			n.placed, t.shown = true, true
 			t.f.hidden = false
-			var st unix.Stat_t
-			if r.ops.Stat(n.dir.Fd(), n.name, &st) == nil {
-				t.a.Post.Inode = st.Ino
-			}
 		case errors.Is(err, fs.ErrExist):
 			t.end(Refused, "somebody else has made the folder meanwhile")
 			t.lose()

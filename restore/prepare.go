@@ -54,7 +54,7 @@ func (t *item) unopened(err error) error {
 	switch {
 	case errors.Is(err, errState):
 		return err
-	case errors.Is(err, fs.ErrNotExist) && (t.a.Op == Quarantine || t.a.Op == Remove):
+	case errors.Is(err, fs.ErrNotExist) && (t.a.Op == Quarantine || t.a.Op == Remove || t.a.Op == UID && t.a.From == fromQuarantine && len(t.a.FromName) == 0):
 		t.end(Skipped, "the mailbox or folder is not there any more: nothing to take back")
 		t.a.Why = WhyGone
 	case errors.Is(err, fs.ErrNotExist):

@@ -18,6 +18,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/manifest/durable"
 	"mailsync/restore/place"
+	"mailsync/scan/beneath"
 	"mailsync/scan/maildir"
 )
 
@@ -126,10 +127,12 @@ type Run struct {
 	whole  map[string]bool    // mailboxes begun whole and not finished
 	opened map[folderKey]bool // journalled as such
 	counts Counts
-	recalc bool            // what comes back was counted before it was lost: servers must count anew
-	plan   string          // of the plan that is applied
-	begun  map[string]bool // mailboxes that earlier runs of the same plan have begun
-	dead   []RunInfo       // runs whose temporary names may still lie about
+	recalc bool                         // what comes back was counted before it was lost: servers must count anew
+	plan   string                       // of the plan that is applied
+	disks  map[*place.Disk]*beneath.Dir // written to, whose barrier takes in everything
+	begun  map[string]bool              // mailboxes that earlier runs of the same plan have begun
+	dead   []RunInfo                    // runs whose temporary names may still lie about
+	swept  map[[2]uint64]bool           // directories (device, inode) in which what dead runs were making was looked for
 
 	mu    sync.Mutex
 	fatal error // nothing more is written after it
@@ -182,7 +185,7 @@ func (r *Run) begin() error {
 		return err
 	}
 	for _, x := range runs {
-		if x.Path == o.Site.Path && x.Ended.IsZero() && x.Error == "" {
+		if x.died(o.Site.Path) {
 			r.dead = append(r.dead, x)
 		}
 	}
@@ -226,6 +229,10 @@ func (r *Run) start(ctx context.Context) error {
 	}
 	return r.sweep(ctx)
 }
+
+// Tidy removes the temporary names of dead runs, as the first action would:
+// for a run that has none.
+func (r *Run) Tidy(ctx context.Context) error { return r.start(ctx) }
 
 // fineStamps tells whether the kernel gives every change of a directory that
 // somebody has looked at a stamp of its own (multigrain timestamps, Linux 6.13).
@@ -350,6 +357,7 @@ func (r *Run) End(err error) error {
 	if e := r.start(context.Background()); e != nil {
 		return e
 	}
+	r.settle()
 	t := entry{kind: recEnd, end: endRecord{How: HowComplete, Ended: r.o.Now().UTC(), Counts: r.counts}}
 	switch {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
@@ -367,12 +375,29 @@ func (r *Run) End(err error) error {
 	return nil
 }
 
+// settle makes durable that our temporary names are gone. A run that has ended
+// has left none, so nobody looks for them again.
+func (r *Run) settle() {
+	for disk, root := range r.disks {
+		// Everything that was acknowledged is durable: a failure costs names only.
+		if b, err := r.open.disks.Open(root, disk); err == nil {
+			_ = b.Sync()
+			b.Close()
+		}
+		_ = root.Close()
+	}
+	r.disks = nil
+}
+
 func (r *Run) release() {
 	if r.cache != nil {
 		r.cache.close()
 	}
 	if r.aside != nil {
 		r.aside.close()
+	}
+	for _, root := range r.disks {
+		_ = root.Close()
 	}
 	if r.j != nil {
 		_ = r.j.Close()

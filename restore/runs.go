@@ -72,6 +72,28 @@ func Runs(state string) ([]RunInfo, error) {
 // errNotBegun: a run died before it wrote anything, its journal included.
 var errNotBegun = errors.New("never begun")
 
+// died tells whether a run on the store at path was killed, so that its
+// temporary names may lie about.
+func (x *RunInfo) died(path string) bool {
+	return x.Path == path && x.Ended.IsZero() && x.Error == ""
+}
+
+// LeftBehind tells whether runs that died on the store at path may have left
+// temporary names: none has ended since, which would have removed them.
+func LeftBehind(state, path string) (bool, error) {
+	list, err := Runs(state)
+	left := false
+	for i := range list {
+		switch x := &list[i]; {
+		case x.died(path):
+			left = true
+		case x.Path == path && x.How == HowComplete:
+			left = false
+		}
+	}
+	return left, err
+}
+
 // FindRun returns one run; ErrNoRun.
 func FindRun(state, id string) (RunInfo, error) {
 	if !validRunID(id) {

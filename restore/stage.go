@@ -300,6 +300,7 @@ func (s *stager) enterFolder(t *item) (*folder, error) {
 	}
 	if !s.b.folders[key] {
 		s.b.folders[key] = true
+		s.r.sweepAlso(f.self, f.tmp, f.control)
 		if err := s.r.noteOpen(key); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mailsync/manifest"
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
@@ -22,6 +23,7 @@ func (r *Run) sweep(ctx context.Context) error {
 			continue
 		}
 		seen := map[folderKey]bool{}
+		roots := map[string]*Action{} // of mailboxes that were being made
 		lock := ""
 		var batches map[uint64][]string
 		for t, err := range readJournal(journalPath(r.o.State, x.ID), nil) {
@@ -42,7 +44,11 @@ func (r *Run) sweep(ctx context.Context) error {
 					batches = map[uint64][]string{}
 				}
 				for i := range t.actions {
-					batches[t.batch] = append(batches[t.batch], t.actions[i].Ref.Mailbox)
+					a := &t.actions[i]
+					batches[t.batch] = append(batches[t.batch], a.Ref.Mailbox)
+					if a.Op == Mkdir && a.Dir == "" {
+						roots[a.Ref.Mailbox] = a
+					}
 				}
 			case recDone:
 				delete(batches, t.batch)
@@ -52,6 +58,7 @@ func (r *Run) sweep(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+			r.sweepRoot(key.mailbox, roots[key.mailbox], x.ID)
 			r.sweepFolder(key, x.ID, lock)
 		}
 		boxes := map[string]bool{}
@@ -64,12 +71,10 @@ func (r *Run) sweep(ctx context.Context) error {
 			r.recount(name)
 		}
 	}
-	r.dead = nil
 	return nil
 }
 
 func (r *Run) sweepFolder(key folderKey, run, lock string) {
-	r.sweepRoot(key.mailbox, run)
 	m, err := r.cache.box(key.mailbox)
 	if err != nil {
 		return
@@ -104,9 +109,13 @@ func (r *Run) sweepLock(d *beneath.Dir, lock string) {
 	}
 }
 
-// sweepRoot removes a mailbox that a run was still making.
-func (r *Run) sweepRoot(mailbox, run string) {
-	p, err := r.o.Site.Place(mailbox)
+// sweepRoot removes a mailbox that a run was still making. a is the action that
+// was to make it, nil where the journal does not tell.
+func (r *Run) sweepRoot(mailbox string, a *Action, run string) {
+	if a == nil {
+		a = &Action{Ref: manifest.Ref{Mailbox: mailbox}}
+	}
+	p, err := r.place(a)
 	if err != nil || p.Root == r.o.Site.Path {
 		return
 	}
@@ -117,6 +126,41 @@ func (r *Run) sweepRoot(mailbox, run string) {
 	defer up.Close()
 	for _, name := range ours(up, ".."+tempPrefix+run+".") {
 		r.tearDown(up, name, run)
+	}
+}
+
+// sweepAlso removes the temporary names of dead runs from directories in which
+// this run is about to work. Their journals need not know of them: what says so
+// is not synced, and a power cut may have kept the name and lost the record.
+func (r *Run) sweepAlso(dirs ...*beneath.Dir) {
+	if len(r.dead) == 0 {
+		return
+	}
+	for _, d := range dirs {
+		if d == nil {
+			continue
+		}
+		st, err := d.Self()
+		at := [2]uint64{st.Dev, st.Inode}
+		if err != nil || r.swept[at] {
+			continue
+		}
+		if r.swept == nil {
+			r.swept = map[[2]uint64]bool{}
+		}
+		r.swept[at] = true
+		for _, name := range ours(d, "") {
+			bare := strings.TrimPrefix(name, "..")
+			for _, x := range r.dead {
+				switch {
+				case !strings.HasPrefix(bare, tempPrefix+x.ID+"."):
+				case bare == name:
+					_ = r.ops.Unlink(d.Fd(), name)
+				default:
+					r.tearDown(d, name, x.ID)
+				}
+			}
+		}
 	}
 }
 

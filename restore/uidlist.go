@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -429,7 +430,8 @@ func (r *Run) removeDir(t *item) error {
 	return r.ops.Fsync(s.dir.Fd(), s.dir.Path())
 }
 
-// inUse tells what a folder holds beyond what a run makes.
+// inUse tells what a folder holds beyond what a run makes. The lock file that
+// this run has made ready beside the UID list is no use of it.
 func (r *Run) inUse(f *folder) (string, error) {
 	for _, d := range []*beneath.Dir{f.cur, f.fresh, f.tmp} {
 		for e, err := range d.List() {
@@ -446,6 +448,9 @@ func (r *Run) inUse(f *folder) (string, error) {
 		switch string(e.Name) {
 		case "tmp", "new", "cur", "maildirfolder", aclName, subsName, keywordsName:
 		default:
+			if strings.HasPrefix(string(e.Name), tempPrefix+r.id+".") {
+				continue
+			}
 			return fmt.Sprintf("%q", e.Name), nil
 		}
 	}

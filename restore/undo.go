@@ -99,10 +99,10 @@ func (u *undoPlanner) read(ctx context.Context, path string) error {
 		}
 		a := &d.action
 		if d.loose {
-			// Only what can be recognised without an acknowledgement. Folders,
-			// keywords and UID lists of the batch in flight stay.
+			// Only what can be recognised without an acknowledgement. Keywords,
+			// subscriptions and changed UID lists of the batch in flight stay.
 			switch {
-			case a.Op == Add && a.Post.Inode != 0, a.Op == Replace && d.aside != "", a.Op == Flags, a.Op == Date && a.Pre.MTime != 0:
+			case (a.Op == Add || a.Op == Mkdir || a.Op == UID) && a.Post.Inode != 0, a.Op == Replace && d.aside != "", a.Op == Flags, a.Op == Date && a.Pre.MTime != 0:
 				u.loose = true
 			default:
 				continue

@@ -79,7 +79,10 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 		return a.keepPlan(ctx, plan, out, w)
 	}
 	if !f.Work() {
-		return out, a.listPlan(ctx, plan)
+		if err := a.listPlan(ctx, plan); err != nil {
+			return out, err
+		}
+		return out, a.tidy(ctx, w, applied{site: target.site()})
 	}
 	if err := a.confirm(ctx, w, "Apply this plan to "+ui.Name(h.Store)+"?"); err != nil {
 		return outcome{}, err

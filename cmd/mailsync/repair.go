@@ -109,6 +109,23 @@ func (a *app) begin(x *applied) (*restore.Run, error) {
 	return run, nil
 }
 
+// tidy removes what runs that died on the store have left under temporary
+// names. A command that has work does so by its run; here there is none.
+func (a *app) tidy(ctx context.Context, w *writeFlags, x applied) error {
+	state, err := a.stateDir()
+	if err != nil || !w.yes {
+		return err
+	}
+	if left, err := restore.LeftBehind(state, x.site.Path); err != nil || !left {
+		return a.runProblem(err)
+	}
+	run, err := a.begin(&x)
+	if err != nil {
+		return err
+	}
+	return a.runProblem(run.End(run.Tidy(ctx)))
+}
+
 // again is the command line of this run.
 func (a *app) again() string { return ui.Command(append([]string{"mailsync"}, a.args...)...) }
 

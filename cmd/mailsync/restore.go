@@ -119,8 +119,11 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 		return a.keepPlan(ctx, plan, out, &o.writeFlags)
 	}
 	if !f.Work() {
-		// What is left open is listed all the same; no run is begun.
-		return out, a.listPlan(ctx, plan)
+		// What is left open is listed all the same.
+		if err := a.listPlan(ctx, plan); err != nil {
+			return out, err
+		}
+		return out, a.tidy(ctx, &o.writeFlags, applied{site: opt.Site})
 	}
 	if err := a.confirm(ctx, &o.writeFlags, "Apply this plan to "+ui.Name(target)+"?"); err != nil {
 		return out, err

@@ -72,19 +72,19 @@ func (f *fsys) format(img string) error {
 }
 
 // mount puts the image (a file) onto the loop device and mounts it.
-func (f *fsys) mount(img, loop, at string) error {
-	if _, err := command("losetup", loop, img); err != nil {
+func (f *fsys) mount(img string, l *loop, at string) error {
+	if _, err := command("losetup", l.path, img); err != nil {
 		return err
 	}
-	if _, err := command("mount", "-t", f.typ, "-o", f.options, loop, at); err != nil {
-		detach(loop)
+	if _, err := command("mount", "-t", f.typ, "-o", f.options, l.path, at); err != nil {
+		l.detach()
 		return err
 	}
 	return nil
 }
 
 // unmount undoes mount. A file system that is still busy is waited for.
-func unmount(loop, at string) error {
+func unmount(l *loop, at string) error {
 	var err error
 	for range 100 {
 		if _, err = command("umount", at); err == nil || strings.Contains(err.Error(), "not mounted") {
@@ -92,24 +92,6 @@ func unmount(loop, at string) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	detach(loop)
+	l.detach()
 	return err
-}
-
-// detach frees the loop device and waits until it is free: the kernel does it
-// when the last user is gone.
-func detach(loop string) {
-	_, _ = command("losetup", "-d", loop)
-	for range 200 {
-		if _, err := command("losetup", loop); err != nil {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
-// freeLoop reserves nothing: it only names a loop device that is free now.
-func freeLoop() (string, error) {
-	out, err := command("losetup", "-f")
-	return strings.TrimSpace(out), err
 }

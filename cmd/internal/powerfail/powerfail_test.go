@@ -17,8 +17,9 @@ import (
 
 var (
 	binPath = flag.String("bin", "", "the built program (default: bin/mailsync at the top of the module)")
-	states  = flag.Int("states", 0, "crash states for each command and file system (default 60; 16 with -short)")
-	shuts   = flag.Int("shuts", 0, "shutdowns for each command and file system (default 12; 3 with -short)")
+	states  = flag.Int("states", 0, "crash states for each command and file system (default 500; 60 with -short)")
+	shuts   = flag.Int("shuts", 0, "shutdowns for each command and file system (default 100; 3 with -short)")
+	chains  = flag.Int("chains", 0, "recoveries that are cut, for each command and file system (default 20; 1 with -short)")
 	deep    = flag.Int("deep", 3, "how many cuts deep recovery itself is cut")
 	seed    = flag.Uint64("seed", 20261124, "seed of what is cut where")
 	size    = flag.Int("messages", 200, "messages of each of the four mailboxes")
@@ -58,9 +59,6 @@ func needs(t *testing.T, f *fsys) {
 		if _, err := exec.LookPath(p); err != nil {
 			skip(t, "%s is not installed", p)
 		}
-	}
-	if _, err := freeLoop(); err != nil {
-		skip(t, "no loop device is free: %v", err)
 	}
 	if *onlyFS != "" && *onlyFS != f.name {
 		t.Skip("not asked for")
@@ -115,12 +113,13 @@ func newTestLab(t *testing.T, f fsys) *lab {
 	dir := memory(t)
 	l, err := newLab(dir, f, product(t), t.Logf)
 	if err != nil {
-		t.Fatal(err)
+		_ = os.RemoveAll(dir)
+		skip(t, "no loop device can be made: %v", err)
 	}
 	l.noise = true
 	t.Cleanup(func() {
 		_, _ = command("umount", l.mnt())
-		detach(l.loop)
+		l.loop.remove()
 		_, _ = command("umount", filepath.Join(dir, "fuse"))
 		if err := os.RemoveAll(dir); err != nil {
 			t.Log(err)
@@ -141,7 +140,7 @@ func scenes() []scene {
 	loss := func() *lossScene { return &lossScene{e: e, x: index(e)} }
 	migrate := loss()
 	migrate.empty = true
-	return []scene{loss(), migrate, &undoScene{lossScene: loss()}, &replayScene{e: plain}, &scanScene{e: e}}
+	return []scene{loss(), migrate, &applyScene{loss()}, &undoScene{lossScene: loss()}, &replayScene{e: plain}, &scanScene{e: e}}
 }
 
 func report(t *testing.T, s scene, f fsys, what string, ta *tally) {
@@ -155,7 +154,7 @@ func report(t *testing.T, s scene, f fsys, what string, ta *tally) {
 		t.Error(b)
 	}
 	if path := os.Getenv("POWERFAIL_REPORT"); path != "" {
-		line := fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\n", s.name(), f.name, what, ta.States, ta.Promises, ta.Reruns, len(ta.Bad), ta.Unmountable, ta.Unsound)
+		line := fmt.Sprintf("%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", s.name(), f.name, what, ta.States, ta.Promises, ta.Reruns, ta.Undone, len(ta.Bad), ta.Unmountable, ta.Unsound)
 		w, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
 		if err == nil {
 			_, _ = w.WriteString(line)
@@ -167,13 +166,15 @@ func report(t *testing.T, s scene, f fsys, what string, ta *tally) {
 // After a cut anywhere, what was acknowledged is there, nothing is half
 // visible, and the same command ends in the right state, cut again or not.
 func TestRecordedCuts(t *testing.T) {
+	n := number(*states, 500, 60)
 	for _, f := range fileSystems {
 		t.Run(f.name, func(t *testing.T) {
 			needs(t, &f)
+			t.Parallel()
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.cutAll(s, series{states: number(*states, 60, 16), rerun: 6, seed: *seed})
+					ta, err := l.cutAll(s, series{states: n, rerun: max(6, n/50), seed: *seed})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -186,16 +187,14 @@ func TestRecordedCuts(t *testing.T) {
 
 // The same where recovery is cut too, and its recovery.
 func TestCutsDuringRecovery(t *testing.T) {
-	if *states == 0 {
-		t.Skip("in the long run only: -args -states 500")
-	}
 	for _, f := range fileSystems {
 		t.Run(f.name, func(t *testing.T) {
 			needs(t, &f)
+			t.Parallel()
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.cutAll(s, series{states: max(3, number(*states, 60, 16)/10), rerun: 1, deep: *deep, seed: *seed + 1})
+					ta, err := l.cutAll(s, series{states: number(*chains, 20, 1), deep: *deep, seed: *seed + 1})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -215,10 +214,11 @@ func TestShutdowns(t *testing.T) {
 		}
 		t.Run(f.name, func(t *testing.T) {
 			needs(t, &f)
+			t.Parallel()
 			for _, s := range scenes() {
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, f)
-					ta, err := l.shutAll(s, number(*shuts, 12, 3), series{rerun: 3, seed: *seed})
+					ta, err := l.shutAll(s, number(*shuts, 100, 3), series{rerun: 3, seed: *seed})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -248,8 +248,9 @@ func TestControls(t *testing.T) {
 	} {
 		t.Run(c.fs.name+" "+c.protocol, func(t *testing.T) {
 			needs(t, &c.fs)
+			t.Parallel()
 			l := newTestLab(t, c.fs)
-			ta, err := l.cutAll(&controlScene{protocol: c.protocol}, series{states: number(*states, 16, 16), seed: *seed})
+			ta, err := l.cutAll(&controlScene{protocol: c.protocol}, series{states: min(number(*states, 60, 16), 60), seed: *seed})
 			if err != nil {
 				t.Fatal(err)
 			}

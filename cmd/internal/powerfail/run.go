@@ -29,7 +29,7 @@ func splitLines(s string) []string { return strings.Split(strings.TrimRight(s, "
 type lab struct {
 	fs    fsys
 	dir   string // on memory: images, mount points
-	loop  string
+	loop  *loop
 	bin   drive.Bin
 	noise bool // another program writes and syncs beside it
 	log   func(format string, a ...any)
@@ -37,10 +37,10 @@ type lab struct {
 
 // tally counts what a series of cuts has shown.
 type tally struct {
-	States, Promises, Reruns, Flushes, Ops, Unmountable, Unsound int
-	Bad                                                          []string
-	Lost                                                         int // problems that begin with "acknowledged"
-	Took                                                         time.Duration
+	States, Promises, Reruns, Undone, Flushes, Ops, Unmountable, Unsound int
+	Bad                                                                  []string
+	Lost                                                                 int // problems that begin with "acknowledged"
+	Took                                                                 time.Duration
 }
 
 func (t *tally) add(c cut, bad []string) {
@@ -53,15 +53,15 @@ func (t *tally) add(c cut, bad []string) {
 }
 
 func (t *tally) String() string {
-	return fmt.Sprintf("%d states, %d acknowledged messages looked for, %d reruns, %d problems; log of %d operations, %d flushes; %d did not mount, %d unsound; %.0f s",
-		t.States, t.Promises, t.Reruns, len(t.Bad), t.Ops, t.Flushes, t.Unmountable, t.Unsound, t.Took.Seconds())
+	return fmt.Sprintf("%d states, %d acknowledged messages looked for, %d reruns, %d taken back, %d problems; log of %d operations, %d flushes; %d did not mount, %d unsound; %.0f s",
+		t.States, t.Promises, t.Reruns, t.Undone, len(t.Bad), t.Ops, t.Flushes, t.Unmountable, t.Unsound, t.Took.Seconds())
 }
 
 func newLab(dir string, f fsys, bin drive.Bin, log func(string, ...any)) (*lab, error) {
 	if err := os.MkdirAll(filepath.Join(dir, "mnt"), 0o755); err != nil {
 		return nil, err
 	}
-	loop, err := freeLoop()
+	loop, err := newLoop()
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (l *lab) groundOf(s scene) *ground {
 type series struct {
 	states int
 	rerun  int // every nth state the command is run again; 0 = never
-	deep   int // cuts during that rerun, so deep
+	deep   int // recovery is cut after every state, so deep; 0 = it is not
 	seed   uint64
 }
 
@@ -234,16 +234,23 @@ func (l *lab) examine(s scene, rec *recording, r *rand.Rand, o series, t *tally)
 		if err := img.save(l.work()); err != nil {
 			return err
 		}
-		rerun := o.rerun > 0 && i%o.rerun == 0
-		if err := l.look(s, c, made, rerun && o.deep == 0, t); err != nil {
+		then := left
+		switch {
+		case o.rerun == 0 || o.deep > 0:
+		case i%o.rerun == 0:
+			then = runAgain
+		case i%o.rerun == o.rerun/2:
+			then = takenBack
+		}
+		if err := l.look(s, c, made, then, t); err != nil {
 			return err
 		}
-		if rerun && o.deep > 0 {
+		if o.deep > 0 {
 			if err := l.deeper(s, img, made, r, o, t); err != nil {
 				return err
 			}
 		}
-		if i%10 == 0 && !rerun {
+		if i%10 == 0 && then == left && o.deep == 0 {
 			line := append(append([]string{}, l.fs.fsck...), l.work())
 			if _, err := command(line...); err != nil {
 				t.Unsound++
@@ -254,8 +261,20 @@ func (l *lab) examine(s scene, rec *recording, r *rand.Rand, o series, t *tally)
 	return nil
 }
 
-// look mounts a state, checks it, and where asked runs the command again.
-func (l *lab) look(s scene, c cut, made []promise, rerun bool, t *tally) error {
+// What is done with a state after it was looked at.
+type after int
+
+const (
+	left      after = iota
+	runAgain        // the same command runs to its end
+	takenBack       // the run that was cut is undone, where the scene knows how
+)
+
+// undoable is a scene whose cut run can be taken back.
+type undoable interface{ takeBack(*ground) []string }
+
+// look mounts a state, checks it, and goes on from it where asked.
+func (l *lab) look(s scene, c cut, made []promise, then after, t *tally) error {
 	if err := l.fs.mount(l.work(), l.loop, l.mnt()); err != nil {
 		t.Unmountable++
 		t.add(c, []string{"does not mount: " + err.Error()})
@@ -263,7 +282,14 @@ func (l *lab) look(s scene, c cut, made []promise, rerun bool, t *tally) error {
 	}
 	g := l.ground()
 	t.add(c, s.check(g, made))
-	if rerun {
+	if _, control := s.(ownBin); !control {
+		t.add(c, records(g, s.args(g)[0], made))
+	}
+	if u, ok := s.(undoable); ok && then == takenBack {
+		t.Undone++
+		t.add(c, u.takeBack(g))
+	}
+	if then == runAgain {
 		t.Reruns++
 		res, err := g.bin.JSON(ctx(), s.args(g)...)
 		if err != nil {
@@ -284,6 +310,7 @@ func (l *lab) deeper(s scene, img *image, made []promise, r *rand.Rand, o series
 			return err
 		}
 		t.Reruns++
+		t.add(cut{}, append(rec.result.Faults, notRight(rec.result)...))
 		if len(rec.log) == 0 {
 			break
 		}
@@ -300,7 +327,7 @@ func (l *lab) deeper(s scene, img *image, made []promise, r *rand.Rand, o series
 		if err := img.save(l.work()); err != nil {
 			return err
 		}
-		if err := l.look(s, c, made, false, t); err != nil {
+		if err := l.look(s, c, made, left, t); err != nil {
 			return err
 		}
 		if img, err = loadImage(l.work()); err != nil {
@@ -310,5 +337,5 @@ func (l *lab) deeper(s scene, img *image, made []promise, r *rand.Rand, o series
 	if err := img.save(l.work()); err != nil {
 		return err
 	}
-	return l.look(s, cut{}, made, true, t)
+	return l.look(s, cut{}, made, runAgain, t)
 }

@@ -288,6 +288,11 @@ func (s *lossScene) final(g *ground, r *drive.Result) []string {
 	}
 	files, more := readTree(g.store())
 	bad = append(bad, more...)
+	for _, f := range files {
+		if f.making() || strings.HasPrefix(f.name, "mailsync.") {
+			bad = append(bad, "in the end, what the cut run was making is still there: "+f.rel)
+		}
+	}
 	seen := map[place]int{}
 	for _, f := range visible(files) {
 		at := place{f.dir, f.base()}

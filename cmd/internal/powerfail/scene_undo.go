@@ -100,13 +100,12 @@ func (s *undoScene) check(g *ground, promises []promise) []string {
 }
 
 func (s *undoScene) final(g *ground, r *drive.Result) []string {
-	var bad []string
-	// 66: the cut came after the end of the undo; there is nothing left to take back.
-	if r.Code != 0 && (r.Code != 66 || !strings.Contains(r.Summary.Error, "undone by")) {
-		bad = append(bad, "the second run: "+told(r))
-	}
-	files, more := readTree(g.store())
-	bad = append(bad, more...)
+	return append(notRight(r), s.asBefore(g)...)
+}
+
+// asBefore tells what of the store is not as it was before the restore.
+func (s *lossScene) asBefore(g *ground) []string {
+	files, bad := readTree(g.store())
 	seen := map[place]*found{}
 	for _, f := range visible(files) {
 		seen[place{f.dir, f.base()}] = f
@@ -127,4 +126,27 @@ func (s *undoScene) final(g *ground, r *drive.Result) []string {
 		}
 	}
 	return bad
+}
+
+// takeBack undoes a run that was cut: what it had done until then goes, and
+// nothing else. A run whose journal did not reach the disk has done nothing.
+func (s *lossScene) takeBack(g *ground) []string {
+	list, err := g.bin.JSON(ctx(), "runs")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, l := range list.Find("run") {
+		if l.Command != "restore" && l.Command != "apply" {
+			continue
+		}
+		r, err := g.bin.JSON(ctx(), "undo", l.Run, "--yes")
+		if err != nil {
+			return []string{err.Error()}
+		}
+		nothing := r.Code == 66 && strings.Contains(r.Summary.Error, "changed nothing")
+		if bad := append(r.Faults, notRight(r)...); len(bad) > 0 && !nothing {
+			return bad
+		}
+	}
+	return s.asBefore(g)
 }

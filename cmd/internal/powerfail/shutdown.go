@@ -67,8 +67,11 @@ func (l *lab) shutAll(s scene, n int, o series) (*tally, error) {
 		for _, f := range res.Faults {
 			t.add(c, []string{f})
 		}
-		rerun := o.rerun > 0 && i%o.rerun == 0
-		if err := l.look(s, c, made, rerun, t); err != nil {
+		then := left
+		if o.rerun > 0 && i%o.rerun == 0 {
+			then = runAgain
+		}
+		if err := l.look(s, c, made, then, t); err != nil {
 			return t, err
 		}
 	}
