@@ -39,9 +39,9 @@ bench: build
 e2e: build
 	$(GO) test -count=1 -timeout 20m -tags e2e ./cmd/internal/e2e $(ARGS)
 
-## powerfail: power cuts on real file systems (root, loop devices)
+## powerfail: power cuts on real file systems (root, loop devices; an hour and more, ARGS=-short some minutes)
 powerfail: build
-	$(GO) test -count=1 -timeout 60m -tags powerfail ./cmd/internal/powerfail $(ARGS)
+	$(GO) test -v -count=1 -timeout 6h -tags powerfail ./cmd/internal/powerfail $(ARGS)
 
 ## hostile: planted links, devices, names and archives (root does more)
 hostile: build

@@ -1,6 +1,8 @@
 package restore
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -42,7 +44,7 @@ func victim(dir, at string) int {
 	if err != nil {
 		return 2
 	}
-	w := &world{t: dying{}, dir: dir}
+	w := &world{t: dying{}, dir: dir, bare: unplaced(n)}
 	w.tune = func(o *PlanOptions) { o.Undecided, o.MergeFlags, o.FixUIDNext = RestoreUndecided, UnionFlags, true }
 	p := w.plan("primary", "backup")
 	f := &fault{hook: func(now int64, _ string) {
@@ -58,6 +60,9 @@ func victim(dir, at string) int {
 	return 0
 }
 
+// unplaced: in every second run no configuration says where a new mailbox lies.
+func unplaced(n int64) bool { return n%2 == 0 }
+
 func murder(t *testing.T, dir string, n int64) (killed bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
@@ -72,6 +77,29 @@ func murder(t *testing.T, dir string, n int64) (killed bool) {
 	return true
 }
 
+// takeBack undoes the only run, which was killed, if it had announced
+// anything. Nothing of it is refused.
+func (w *world) takeBack(n int64) (undone bool) {
+	w.t.Helper()
+	runs, err := Runs(w.state())
+	w.must(err)
+	for _, x := range runs {
+		u, err := NewUndo(context.Background(), w.state(), x.ID)
+		if errors.Is(err, ErrNotUndoable) {
+			continue // it had changed nothing
+		}
+		w.must(err)
+		w.must(u.Close())
+		undone = true
+		for _, a := range w.undo("primary", x.ID).actions {
+			if a.State == Refused || a.State == Failed {
+				w.t.Errorf("killed before call %d, undo: %s %s/%s: %s: %s", n, a.Op, a.Ref.Mailbox, a.Ref.Folder, a.State, a.Detail)
+			}
+		}
+	}
+	return undone
+}
+
 // A run dies by SIGKILL before each of its system calls. Nothing is shown by
 // halves or twice; the same command again reaches the right state, and undo of
 // both runs takes everything back.
@@ -83,6 +111,7 @@ func TestKilledAtEveryCall(t *testing.T) {
 	kills := 0
 	for n := int64(1); ; n += step {
 		w := newWorld(t)
+		w.bare = unplaced(n)
 		bodies := everything(w)
 		before := w.tree("primary")
 		hurt, _, _ := strings.Cut(msgName(3), ",")
@@ -91,6 +120,12 @@ func TestKilledAtEveryCall(t *testing.T) {
 		}
 		kills++
 		w.sound("primary", bodies, hurt)
+		if n%3 == 0 { // the killed run alone is taken back first
+			if w.takeBack(n) {
+				w.noLeftovers("primary")
+				w.sameTree(before, w.tree("primary"))
+			}
+		}
 		res := w.restore("primary", "backup")
 		if got := w.sound("primary", bodies, ""); len(got) != len(bodies) {
 			t.Errorf("%d messages of %d", len(got), len(bodies))

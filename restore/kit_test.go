@@ -37,6 +37,8 @@ type world struct {
 	layout maildir.Layout
 	tune   func(*PlanOptions)
 	wait   time.Duration
+	// bare: no configuration says where mailboxes lie that are not there yet.
+	bare bool
 }
 
 func newWorld(t testing.TB) *world {
@@ -132,6 +134,9 @@ func (w *world) site(store string) *Site {
 		Store: store, Path: w.store(store), Calls: w.calls,
 		Folders: maildir.FolderNames{Layout: w.layout},
 		Place: func(mailbox string) (maildir.Place, error) {
+			if _, err := os.Stat(w.path(store, mailbox)); w.bare && err != nil {
+				return maildir.Place{}, fmt.Errorf("%w: %q", compare.ErrNoMailbox, mailbox)
+			}
 			return maildir.Place{Mailbox: mailbox, Store: w.store(store), Root: filepath.Join(w.store(store), mailbox), Known: true, Layout: w.layout}, nil
 		},
 	}

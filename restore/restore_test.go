@@ -3,6 +3,7 @@ package restore
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,28 @@ func TestWholeMailboxAndUndo(t *testing.T) {
 	if len(runs) != 2 || runs[0].UndoneBy != u.id || runs[1].Of != res.id || runs[0].Undoable || !strings.HasPrefix(runs[0].How, HowComplete) {
 		t.Errorf("runs: %+v", runs)
 	}
+}
+
+// Undo takes away the mailboxes and folders that a run has made, also where it
+// has given them UID lists, so that undo works under the server's lock.
+func TestUndoOfMadeFolders(t *testing.T) {
+	w := newWorld(t)
+	for i, dir := range []string{"", ".Sent"} {
+		p := w.maildir("backup", "b", dir)
+		w.put("backup", "b", dir, i, ":2,S")
+		w.write(p+"/dovecot-uidlist", fmt.Sprintf("3 V1700000000 N9 G%d895920c9cae026bc154000083ecc375\n7 :%s\n", i, msgName(i)), epoch)
+	}
+	w.maildir("primary", "a", "")
+	res := w.restore("primary", "backup")
+	for _, a := range w.undo("primary", res.id).actions {
+		if a.State != Done {
+			t.Errorf("%s %s: %s: %s", a.Op, a.Ref.Folder, a.State, a.Detail)
+		}
+	}
+	if _, err := os.Stat(w.path("primary", "b")); !os.IsNotExist(err) {
+		t.Errorf("the mailbox that was made is still there: %v", err)
+	}
+	w.noLeftovers("primary")
 }
 
 // The decision table: deleted stays deleted, lost comes back, what arrived
