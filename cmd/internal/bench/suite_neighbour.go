@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,9 +12,33 @@ import (
 	"time"
 )
 
-// neighbour measures what a verify costs somebody else: a reader of small
-// blocks who waits for each of them, alone and beside verify, with and without
-// a latency target.
+// manner is a way to verify a store beside somebody else.
+type manner struct {
+	name   string
+	config string   // of the store
+	args   []string // more of the command
+}
+
+// manners are what is compared. The target is what 99 of 100 of the reader's
+// reads take alone: slower ones of our own mean that somebody waits.
+func manners(alone float64) []manner {
+	target := time.Duration(alone) * time.Microsecond
+	return []manner{
+		{name: "verify"},
+		{name: fmt.Sprintf("verify, latency_target %v", target), config: fmt.Sprintf("latency_target = %q\n", target)},
+		{name: "verify, 1 reader, 20 MB/s", args: []string{"--readers", "1", "--limit-rate", "20M/s"}},
+	}
+}
+
+const (
+	neighbourRun  = 8 * time.Second // of the reader
+	neighbourPace = 2 * time.Second // until verify has found its pace
+	neighbourReps = 3               // at the most: the whole takes less than four minutes
+)
+
+// neighbour measures what a verify costs somebody else, and what its restraint
+// costs itself: a reader of small blocks who waits for each of them, alone and
+// beside verify, and verify alone and beside that reader.
 func (b *bench) neighbour() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("%w: a cold cache needs root", errSkipped)
@@ -21,82 +46,114 @@ func (b *bench) neighbour() error {
 	if !have("fio") {
 		return fmt.Errorf("%w: fio is not installed", errSkipped)
 	}
-	store, _, err := b.stores()
-	if err != nil {
-		return err
-	}
-	beside := []string{"nobody", "verify", "verify, latency_target 1ms", "verify, one reader, 20 MB/s"}
-	p99, took := map[string][]float64{}, map[string][]float64{}
-	for rep := range b.reps {
-		for i := range beside {
-			name := beside[(i+rep)%len(beside)]
-			n, err := b.besides(name, store)
-			if err != nil {
-				return fmt.Errorf("beside %s: %w", name, err)
-			}
-			p99[name] = append(p99[name], n.p99)
-			took[name] = append(took[name], n.read)
-			fmt.Fprintf(os.Stderr, "neighbour %d/%d %-32s p99 %8.0f us\n", rep+1, b.reps, name, n.p99)
+	store := b.store
+	if store == "" {
+		var err error
+		if store, _, err = b.stores(); err != nil {
+			return err
 		}
 	}
-	fmt.Println("| beside | runs | p99 of a 4 KiB read, us (median) | lowest to highest | times its value alone | verify read MB/s |")
+	target := b.path("neighbour.fio")
+	if err := neighbourFile(target); err != nil {
+		return err
+	}
+	reps := min(b.reps, neighbourReps)
+	var list []manner
+	var reader []float64              // p99 alone
+	beside := map[string][]float64{}  // p99 beside a manner
+	pace := map[string][2][]float64{} // MB/s of a manner: alone, beside
+	for rep := range reps {
+		us, err := fioReader(target)
+		if err != nil {
+			return err
+		}
+		reader = append(reader, us)
+		fmt.Fprintf(os.Stderr, "neighbour %d/%d %-32s p99 %8.0f us\n", rep+1, reps, "the reader alone", us)
+		if rep == 0 {
+			list = manners(us)
+		}
+		for i := range list {
+			m := &list[(i+rep)%len(list)]
+			p := pace[m.name]
+			for k, with := range []func() (float64, error){
+				func() (float64, error) { time.Sleep(neighbourRun); return 0, nil },
+				func() (float64, error) { return fioReader(target) },
+			} {
+				us, rate, err := b.besides(m, store, with)
+				if err != nil {
+					return fmt.Errorf("%s: %w", m.name, err)
+				}
+				p[k] = append(p[k], rate)
+				if k == 1 {
+					beside[m.name] = append(beside[m.name], us)
+					fmt.Fprintf(os.Stderr, "neighbour %d/%d %-32s p99 %8.0f us; it read %.1f MB/s, alone %.1f\n", rep+1, reps, m.name, us, rate, p[0][rep])
+				}
+			}
+			pace[m.name] = p
+		}
+	}
+	alone := spread(reader)
+	fmt.Println("| beside the reader | runs | p99 of its 4 KiB reads, us: median (lowest to highest) | times its value alone | verify reads MB/s beside it | alone |")
 	fmt.Println("|---|---|---|---|---|---|")
-	for _, name := range beside {
-		slices.Sort(p99[name])
-		slices.Sort(took[name])
-		list := p99[name]
-		fmt.Printf("| %s | %d | %.0f | %.0f to %.0f | %.2f | %.1f |\n", name, len(list), middle(list), list[0], list[len(list)-1],
-			middle(list)/middle(p99["nobody"]), middle(took[name]))
+	fmt.Printf("| nobody | %d | %s | 1 | | |\n", reps, alone)
+	for _, m := range list {
+		us, p := spread(beside[m.name]), pace[m.name]
+		fmt.Printf("| %s | %d | %s | %.2f | %.1f | %.1f |\n", m.name, reps, us, us.middle/alone.middle, spread(p[1]).middle, spread(p[0]).middle)
 	}
 	return nil
 }
 
-type neighbourhood struct {
-	p99  float64 // microseconds
-	read float64 // MB/s that verify read meanwhile
+// spreadOf is the median of some values, and their ends.
+type spreadOf struct{ middle, low, high float64 }
+
+func spread(list []float64) spreadOf {
+	s := slices.Sorted(slices.Values(list))
+	return spreadOf{middle(s), s[0], s[len(s)-1]}
 }
 
-// besides runs the reader for a while beside a command that is ended then.
-func (b *bench) besides(name, store string) (n neighbourhood, err error) {
-	const seconds = 12
+func (s spreadOf) String() string { return fmt.Sprintf("%.0f (%.0f to %.0f)", s.middle, s.low, s.high) }
+
+// besides starts a verify from a cold cache, runs something beside it once it
+// has found its pace, and ends it. It returns what the other one measured, and
+// how many MB a second verify read from the disk meanwhile.
+func (b *bench) besides(m *manner, store string, with func() (float64, error)) (us, rate float64, err error) {
 	config := b.path("neighbour.toml")
-	text := fmt.Sprintf("[stores.primary]\npath = %q\n", store)
-	var more []string
-	switch {
-	case strings.Contains(name, "latency_target"):
-		text += "latency_target = \"1ms\"\n"
-	case strings.Contains(name, "one reader"):
-		more = []string{"--readers", "1", "--limit-rate", "20M/s"}
-	}
+	text := fmt.Sprintf("[stores.primary]\npath = %q\n%s", store, m.config)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return n, err
-	}
-	target := b.path("neighbour.fio")
-	if err := neighbourFile(target); err != nil {
-		return n, err
+		return 0, 0, err
 	}
 	syscall.Sync()
 	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("3"), 0o200); err != nil {
-		return n, err
+		return 0, 0, err
 	}
-	var c *exec.Cmd
-	if name != "nobody" {
-		line := b.mailsync(append([]string{"verify", "primary", "--config", config, "--state", b.path("state-neighbour")}, more...)...)
-		c = exec.Command(line[0], line[1:]...)
-		if err := c.Start(); err != nil {
-			return n, err
-		}
-		defer func() {
-			n.read = readBytes(c.Process.Pid) / 1e6 / seconds
-			_ = c.Process.Signal(syscall.SIGTERM)
-			_ = c.Wait()
-		}()
-		time.Sleep(2 * time.Second) // so that it has found its pace
+	line := b.mailsync(append([]string{"verify", "primary", "--config", config, "--state", b.path("state-neighbour")}, m.args...)...)
+	c := exec.Command(line[0], line[1:]...)
+	if err := c.Start(); err != nil {
+		return 0, 0, err
 	}
-	out, err := exec.Command("fio", "--name=neighbour", "--filename="+target, "--rw=randread", "--bs=4k", "--iodepth=1", "--direct=1",
-		"--time_based", fmt.Sprintf("--runtime=%d", seconds), "--output-format=json").Output()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	time.Sleep(neighbourPace)
+	from, began := readBytes(c.Process.Pid), time.Now()
+	us, err = with()
+	rate = (readBytes(c.Process.Pid) - from) / 1e6 / time.Since(began).Seconds()
+	select {
+	case <-ended:
+		err = errors.Join(err, errors.New("verify had ended before the measurement had: a larger -store is needed"))
+	default:
+		_ = c.Process.Signal(syscall.SIGTERM)
+		<-ended
+	}
+	return us, rate, err
+}
+
+// fioReader reads small blocks here and there, one after the other and past
+// the cache, and returns the 99th percentile of what one takes, in microseconds.
+func fioReader(file string) (float64, error) {
+	out, err := exec.Command("fio", "--name=neighbour", "--filename="+file, "--rw=randread", "--bs=4k", "--iodepth=1", "--direct=1",
+		"--time_based", fmt.Sprintf("--runtime=%d", int(neighbourRun.Seconds())), "--output-format=json").Output()
 	if err != nil {
-		return n, err
+		return 0, err
 	}
 	var report struct {
 		Jobs []struct {
@@ -108,13 +165,12 @@ func (b *bench) besides(name, store string) (n neighbourhood, err error) {
 		} `json:"jobs"`
 	}
 	if err := json.Unmarshal(out, &report); err != nil {
-		return n, err
+		return 0, err
 	}
 	if len(report.Jobs) != 1 || report.Jobs[0].Read.Clat.Percentile["99.000000"] == 0 {
-		return n, fmt.Errorf("fio says nothing of its latency: %.200s", out)
+		return 0, fmt.Errorf("fio says nothing of its latency: %.200s", out)
 	}
-	n.p99 = report.Jobs[0].Read.Clat.Percentile["99.000000"] / 1000
-	return n, nil
+	return report.Jobs[0].Read.Clat.Percentile["99.000000"] / 1000, nil
 }
 
 // neighbourFile writes the file that the reader reads, once.
