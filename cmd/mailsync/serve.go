@@ -116,7 +116,7 @@ func (h *server) store(spec *remote.Spec) (*config.Store, error) {
 	}
 	s := &config.Store{
 		Name: dir, Path: dir, Layout: spec.Layout, Control: spec.Control, Index: spec.Index, UTF8: spec.UTF8,
-		FailureDomain: spec.FailureDomain, Readers: spec.Readers, LimitRate: config.Size(spec.BytesPerSec),
+		FailureDomain: spec.FailureDomain, Readers: min(spec.Readers, maxReaders), LimitRate: config.Size(spec.BytesPerSec),
 		FilesPerSec: spec.FilesPerSec, Latency: config.Duration{Duration: time.Duration(spec.Latency)},
 	}
 	if spec.Folders == "fs" {
@@ -140,6 +140,9 @@ func (h *server) store(spec *remote.Spec) (*config.Store, error) {
 	}
 	return s, nil
 }
+
+// maxReaders is how many readers a device a caller may ask for.
+const maxReaders = 64
 
 // allowed tells whether a path lies in one of the directories that are served.
 func (h *server) allowed(dir string) bool {

@@ -494,13 +494,19 @@ func askers(sides []*side) int {
 // farComparers hide the way there and back of every mailbox that is opened.
 const farComparers = 16
 
-// comparers is how many mailboxes a run compares at a time; 0 = as compare
-// has it.
+// comparers is how many mailboxes a run compares at a time; 0 = as compare has
+// it. Each of them holds two requests open with the host of every far side.
 func comparers(sides []*side) int {
-	if slices.ContainsFunc(sides, func(s *side) bool { return s.far != nil }) {
-		return farComparers
+	far := 0
+	for _, s := range sides {
+		if s.far != nil {
+			far++
+		}
 	}
-	return 0
+	if far == 0 {
+		return 0
+	}
+	return max(farComparers/far, 1)
 }
 
 // site is a live store as restore sees it.

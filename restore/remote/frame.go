@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -19,6 +20,7 @@ const (
 	frameData    byte = 3 // bytes of a manifest or a message
 	framePacked  byte = 4 // the same as one zstd frame
 	frameEnd     byte = 5 // CBOR: end
+	frameWorking byte = 6 // nothing: the answer takes long
 )
 
 const (
@@ -73,8 +75,11 @@ type end struct {
 // frames reads and writes the frames of one stream.
 type frames struct {
 	r   *bufio.Reader
-	w   *bufio.Writer
 	buf []byte
+
+	mu   sync.Mutex // of what follows: a sign of work may come between two frames
+	w    *bufio.Writer
+	sent int // frames
 }
 
 func newFrames(rw io.ReadWriter) *frames {
@@ -86,6 +91,14 @@ func (f *frames) send(kind byte, p []byte) error {
 	if len(p) > maxFrame {
 		return fmt.Errorf("%w: a frame of %d bytes", ErrProtocol, len(p))
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.write(kind, p)
+}
+
+// write writes a frame, with mu held.
+func (f *frames) write(kind byte, p []byte) error {
+	f.sent++
 	var h [frameHead]byte
 	h[0] = kind
 	binary.BigEndian.PutUint32(h[1:], uint32(len(p)))
@@ -107,6 +120,8 @@ func (f *frames) sendValue(kind byte, v any) error {
 }
 
 func (f *frames) flush() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if err := f.w.Flush(); err != nil {
 		return lost(err)
 	}
@@ -121,7 +136,7 @@ func (f *frames) next() (kind byte, p []byte, err error) {
 		return 0, nil, lost(err)
 	}
 	n := binary.BigEndian.Uint32(h[1:])
-	if n > maxFrame || h[0] < frameRequest || h[0] > frameEnd {
+	if n > maxFrame || h[0] < frameRequest || h[0] > frameWorking {
 		return 0, nil, fmt.Errorf("%w: a frame of kind %d and %d bytes", ErrProtocol, h[0], n)
 	}
 	if uint32(cap(f.buf)) < n {

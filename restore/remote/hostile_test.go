@@ -123,6 +123,7 @@ func TestLiesAboutMessages(t *testing.T) {
 		"huge frame":    {[]byte{3, 0xff, 0xff, 0xff, 0xff}, false},
 		"unknown kind":  {[]byte{9, 0, 0, 0, 0}, false},
 		"a request":     {frame(1, nil), false},
+		"at work":       {concat(frame(6, nil), data, frame(6, nil), frame(6, nil), item(t, map[int]any{1: len(body), 2: digest}), frame(6, nil), endFrame), true},
 		"broken packed": {concat(frame(4, []byte("no zstd")), endFrame), false},
 		"unknown key":   {concat(data, item(t, map[int]any{1: len(body), 2: digest, 9: 1}), endFrame), false},
 		"nothing":       {nil, false},
@@ -251,6 +252,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(concat(begin, frame(3, manifestOf(f, "m")), middle, frame(3, emptyManifest(f, "m")), endFrame))
 	f.Add(concat(frame(3, []byte("body")), item(f, map[int]any{1: 4, 2: []byte{1}}), endFrame))
 	f.Add(item(f, map[int]any{1: []any{[]any{[]byte("a"), []byte{}, []byte{}, 1, 0, 0, 0}}}))
+	f.Add(concat(frame(6, nil), frame(6, []byte("x")), item(f, map[int]any{1: []any{}}), endFrame))
 	f.Add(frame(5, []byte{0xa1, 1, 0xa2, 1, 0x41, 'x', 2, 0x81, 0x47, 'u', 'n', 'k', 'n', 'o', 'w', 'n'}))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		s := liar(t, answer)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"mailsync/compare"
 	"mailsync/compare/comparetest"
@@ -25,11 +26,18 @@ type host struct {
 	mail   map[string][]byte // messages by file name
 	run    func(ctx context.Context, t *remote.Task) ([]byte, error)
 
+	slow time.Duration // how long it takes to open a store
+
 	mu     sync.Mutex
+	opened int
 	closed int
 }
 
 func (h *host) OpenStore(_ context.Context, s remote.Spec) (*remote.Served, error) {
+	h.mu.Lock()
+	h.opened++
+	h.mu.Unlock()
+	time.Sleep(h.slow)
 	st := h.stores[s.Path]
 	if st == nil {
 		return nil, fmt.Errorf("%w: %s", remote.ErrRefused, s.Path)

@@ -14,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/yamux"
+
+	"mailsync/compare/comparetest"
 	"mailsync/restore/remote"
 )
 
@@ -111,6 +114,109 @@ func TestSilentHost(t *testing.T) {
 	})
 }
 
+// pinging is a serving end that keeps the connection alive, takes requests, and
+// answers none.
+func pinging(t *testing.T) net.Conn {
+	here, there := net.Pipe()
+	go func() {
+		_, _ = bufio.NewReader(io.LimitReader(there, int64(len("mailsync 1-1 test call\n")))).ReadString('\n')
+		_, _ = io.WriteString(there, "mailsync 1-1 test serve\n")
+		c := quiet()
+		c.ConnectionWriteTimeout = time.Minute
+		s, err := yamux.Server(there, c)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for {
+			stream, err := s.AcceptStream()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(io.Discard, stream) }()
+		}
+	}()
+	return here
+}
+
+// A serving end that answers pings and no request is lost, whatever it is asked.
+func TestHostThatOnlyPings(t *testing.T) {
+	ownTime(t, func(t *testing.T) {
+		p, err := remote.Connect(context.Background(), pinging(t), remote.Options{Program: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if _, err := p.Open(context.Background(), remote.Spec{Name: "b", Path: "/b"}); !errors.Is(err, remote.ErrLost) {
+			t.Error(err)
+		}
+		if _, err := p.Do(context.Background(), "x", nil, func([]byte) error { return nil }); !errors.Is(err, remote.ErrLost) {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 3*time.Minute {
+			t.Errorf("given up after %s", took)
+		}
+		// A caller that is ended does not wait for that.
+		ctx, cancel := context.WithTimeoutCause(context.Background(), time.Second, errOdd)
+		defer cancel()
+		began = time.Now()
+		if _, err := p.Do(ctx, "x", nil, nil); !errors.Is(err, errOdd) || time.Since(began) > 2*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A host that needs long to open a store says that it is at work, and is waited
+// for.
+func TestSlowHost(t *testing.T) {
+	ownTime(t, func(t *testing.T) {
+		h := &host{stores: map[string]*comparetest.Store{"/b": comparetest.New("b")}, slow: 3 * time.Hour}
+		p, served := joined(t, remote.Options{}, remote.Options{Host: h})
+		if _, err := p.Open(context.Background(), remote.Spec{Name: "b", Path: "/b"}); err != nil {
+			t.Error(err)
+		}
+		if err := errors.Join(p.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// No more stores are opened than may be open, also where all are asked for at
+// once.
+func TestManyStores(t *testing.T) {
+	ownTime(t, func(t *testing.T) {
+		h := &host{stores: map[string]*comparetest.Store{"/b": comparetest.New("b")}, slow: time.Minute}
+		p, served := joined(t, remote.Options{}, remote.Options{Host: h})
+		ends := make(chan error)
+		for range 100 {
+			go func() {
+				_, err := p.Open(context.Background(), remote.Spec{Name: "b", Path: "/b"})
+				ends <- err
+			}()
+		}
+		open, refused := 0, 0
+		for range 100 {
+			switch err := <-ends; {
+			case err == nil:
+				open++
+			case errors.Is(err, remote.ErrRefused):
+				refused++
+			default:
+				t.Error(err)
+			}
+		}
+		if open != 64 || refused != 36 || h.opened != 64 {
+			t.Errorf("%d are open, %d refused, %d were opened", open, refused, h.opened)
+		}
+		if err := errors.Join(p.Close(), <-served); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // More requests than are answered at once wait for their turn, however long
 // that is.
 func TestRequestsWaitForTheirTurn(t *testing.T) {
@@ -121,7 +227,7 @@ func TestRequestsWaitForTheirTurn(t *testing.T) {
 		}}
 		p, served := joined(t, remote.Options{}, remote.Options{Host: h})
 		ends := make(chan error)
-		const many = 100
+		const many = 300
 		for range many {
 			go func() {
 				_, err := p.Do(context.Background(), "x", nil, func([]byte) error { return nil })

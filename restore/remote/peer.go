@@ -42,7 +42,8 @@ type Peer struct {
 
 // The limits of a connection.
 const (
-	maxServing  = 64      // requests that are answered at once
+	maxServing  = 128     // requests that are answered at once
+	maxWaiting  = 1024    // those, and others that wait for their turn
 	maxStores   = 64      // stores that a peer holds open
 	streamBytes = 1 << 20 // that a stream may have on its way
 	patience    = 60 * time.Second
@@ -155,7 +156,7 @@ func (p *Peer) ask(ctx context.Context, method string, store uint64, body any) (
 	if err != nil {
 		return nil, p.gone(err)
 	}
-	a := &answer{p: p, ctx: ctx, stream: stream, f: newFrames(stream)}
+	a := &answer{p: p, ctx: ctx, stream: stream, f: newFrames(&patient{ctx, stream})}
 	a.stop = context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	err = a.f.sendValue(frameRequest, request{Method: method, Store: store, Body: raw})
 	if err == nil {
@@ -192,7 +193,10 @@ func (a *answer) next() (kind byte, p []byte, err error) {
 	if a.err != nil {
 		return 0, nil, a.err
 	}
-	kind, p, err = a.f.next()
+	kind = frameWorking
+	for err == nil && kind == frameWorking {
+		kind, p, err = a.f.next()
+	}
 	switch {
 	case err != nil:
 		a.err = a.failed(err)

@@ -20,9 +20,12 @@ type served struct {
 	ctx  context.Context // ends with the connection
 	stop context.CancelCauseFunc
 
-	mu     sync.Mutex
-	next   uint64
-	stores map[uint64]*servedStore
+	places chan struct{} // of the requests that are answered at once
+
+	mu      sync.Mutex
+	next    uint64
+	stores  map[uint64]*servedStore
+	opening int // stores that are being opened
 }
 
 // servedStore is a store that the other end has opened.
@@ -33,7 +36,7 @@ type servedStore struct {
 }
 
 func newServed(p *Peer) *served {
-	s := &served{p: p, stores: map[uint64]*servedStore{}}
+	s := &served{p: p, stores: map[uint64]*servedStore{}, places: make(chan struct{}, maxServing)}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
@@ -41,15 +44,15 @@ func newServed(p *Peer) *served {
 // loop answers requests until the connection ends.
 func (s *served) loop() {
 	var busy sync.WaitGroup
-	places := make(chan struct{}, maxServing)
+	waiting := make(chan struct{}, maxWaiting)
 	for {
-		places <- struct{}{}
+		waiting <- struct{}{}
 		stream, err := s.p.session.AcceptStream()
 		if err != nil {
 			break
 		}
 		busy.Go(func() {
-			defer func() { <-places }()
+			defer func() { <-waiting }()
 			s.stream(stream)
 		})
 	}
@@ -106,9 +109,11 @@ func (s *served) stream(stream *yamux.Stream) {
 			cancel(fmt.Errorf("%w: the other end wants no more", ErrLost))
 		}
 	}()
+	rest := r.alive()
 	if err == nil {
-		err = s.handle(r, &q)
+		err = s.inTurn(ctx, func() error { return s.handle(r, &q) })
 	}
+	rest()
 	if err != nil && errors.Is(context.Cause(ctx), ErrLost) {
 		err = context.Cause(ctx)
 	}
@@ -118,6 +123,17 @@ func (s *served) stream(stream *yamux.Stream) {
 	_ = stream.Close()
 	_ = stream.SetReadDeadline(time.Now().Add(patience))
 	<-watched
+}
+
+// inTurn does something when there is a place for it.
+func (s *served) inTurn(ctx context.Context, do func() error) error {
+	select {
+	case s.places <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-s.places }()
+	return do()
 }
 
 func (s *served) handle(r *reply, q *request) (err error) {
@@ -173,11 +189,19 @@ func (s *served) open(r *reply, body []byte) error {
 		return err
 	}
 	s.mu.Lock()
-	many := len(s.stores) >= maxStores
+	many := len(s.stores)+s.opening >= maxStores
+	if !many {
+		s.opening++
+	}
 	s.mu.Unlock()
 	if many {
 		return fmt.Errorf("%w: %d stores are open", ErrRefused, maxStores)
 	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.opening--
+	}()
 	h, err := s.p.o.Host.OpenStore(r.ctx, spec)
 	if err != nil {
 		return err
