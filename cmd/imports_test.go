@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
 	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "manifest/pack", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"restore/remote":               {"compare", "manifest", "restore"},
+	"restore/remote":               {"compare", "manifest", "restore", "restore/archive"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/remote", "restore/replay", "restore/userdb", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/verify"},
 	"restore/userdb":               {"restore/replay"},

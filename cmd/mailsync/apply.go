@@ -53,7 +53,7 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	var sides []*side
 	for _, src := range h.Sources {
 		if src.Archive {
-			from, err := a.archiveSource(src.Name, src.Path)
+			from, err := a.archiveSource(ctx, src.Name, src.Path)
 			if err != nil {
 				return outcome{}, err
 			}

@@ -115,7 +115,12 @@ func (a *app) configCheck(ctx context.Context, _ []string) (outcome, error) {
 		}
 	}
 	for _, name := range a.cfg.ArchiveNames() {
-		p := a.cfg.Archives[name].Path
+		x := a.cfg.Archives[name]
+		p := x.Path
+		if config.IsRemote(p) {
+			c.farArchive(x)
+			continue
+		}
 		if _, err := os.Stat(p); err != nil {
 			c.say("error", "archives."+name, "%s: %v", p, reason(err))
 		} else {
@@ -158,6 +163,17 @@ func (c *checker) far(subject string, s *config.Store) {
 	}
 	sd.close()
 	c.say("ok", subject, "%s can be looked at there", s.Path)
+}
+
+// farArchive asks the host of an archive the same.
+func (c *checker) farArchive(x *config.Archive) {
+	ar, err := c.a.openArchive(c.ctx, x)
+	if err != nil {
+		c.say("warning", "archives."+x.Name, "%s: %s", x.Path, ui.Oneline(err, 300))
+		return
+	}
+	_ = ar.Close()
+	c.say("ok", "archives."+x.Name, "%s can be read there", x.Path)
 }
 
 func (c *checker) store(s *config.Store, state string) {

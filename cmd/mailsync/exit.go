@@ -100,7 +100,6 @@ var codes = []struct {
 }{
 	{errOutput, exitIO},
 	{config.ErrConfig, exitConfig},
-	{config.ErrRemote, exitUnavailable},
 	{config.ErrHost, exitUsage},
 	{config.ErrNoName, exitNoInput},
 	{config.ErrEmptyName, exitUsage},

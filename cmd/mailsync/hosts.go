@@ -15,6 +15,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/manifest"
+	"mailsync/restore/archive"
 	"mailsync/restore/remote"
 	"mailsync/scan"
 )
@@ -31,6 +32,7 @@ var errorClasses = []remote.Class{
 	{Name: "half_gone", Err: scan.ErrHalfGone},
 	{Name: "incomplete", Err: scan.ErrIncomplete},
 	{Name: "newer", Err: manifest.ErrNewer},
+	{Name: "no_archive", Err: archive.ErrNoInput},
 }
 
 // hosts are the connections of one run: one a host, whatever the number of its

@@ -30,14 +30,16 @@ func (a *app) outbound(ctx context.Context, o *replayFlags) (outcome, error) {
 		return outcome{}, err
 	}
 	opt := replay.OutboundOptions{Logs: o.deliveryLogs, Header: o.service, Copy: o.transport, Since: w.Since, Until: w.Until, Progress: new(replay.Progress)}
-	if opt.Archive, err = a.openArchive(from); err != nil {
+	if opt.Archive, err = a.openArchive(ctx, from); err != nil {
 		return outcome{}, err
 	}
+	defer opt.Archive.Close()
 	for _, dir := range o.queues {
 		q, err := archive.Open(dir, archive.Options{})
 		if err != nil {
 			return outcome{}, &ui.Problem{What: "queue " + dir, Why: err, Hint: "may this user read it? An MTA's queue is its own"}
 		}
+		defer q.Close()
 		opt.Queues = append(opt.Queues, q)
 	}
 	p := opt.Progress

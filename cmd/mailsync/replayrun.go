@@ -12,6 +12,7 @@ import (
 	"mailsync/manifest/durable"
 	"mailsync/restore"
 	"mailsync/restore/lmtp"
+	"mailsync/restore/remote"
 	"mailsync/restore/replay"
 )
 
@@ -44,10 +45,11 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 	if err != nil {
 		return outcome{}, err
 	}
-	ar, err := a.openArchive(from)
+	ar, err := a.openArchive(ctx, from)
 	if err != nil {
 		return outcome{}, err
 	}
+	defer ar.Close()
 	opt.Archive, opt.Altered = ar, from.Altered == config.AlteredPresent
 	only := &matched{globs: o.mailbox}
 	if len(o.mailbox) > 0 {
@@ -215,6 +217,8 @@ func (a *app) replayProblem(err error) error {
 		p.Hint = "choose the window with --since TIME (and --until TIME), or take the whole archive with --since all"
 	case errors.Is(err, replay.ErrLedger) && !errors.Is(err, durable.ErrLocked) && !errors.Is(err, durable.ErrNewer):
 		p.Hint = "the ledger can be moved away: no message is delivered twice without it, but what was delivered and then deleted would be delivered again"
+	case errors.Is(err, remote.ErrLost):
+		p.Code, p.Hint = exitPartial, broken+a.again()
 	case errors.Is(err, replay.ErrResolver):
 		p.Hint = "mailsync config check looks at the maps of [recipients]"
 	default:

@@ -102,12 +102,9 @@ func (h *server) OpenStore(_ context.Context, spec remote.Spec) (*remote.Served,
 // configuration has the path, else the caller's, which names no command and
 // nothing outside of the store.
 func (h *server) store(spec *remote.Spec) (*config.Store, error) {
-	dir := path.Clean(spec.Path)
-	if !path.IsAbs(dir) || strings.ContainsRune(dir, 0) {
-		return nil, fmt.Errorf("%w: path %q is not absolute", remote.ErrRefused, spec.Path)
-	}
-	if !h.allowed(dir) {
-		return nil, fmt.Errorf("%w: %q is not served", remote.ErrRefused, dir)
+	dir, err := h.place(spec.Path)
+	if err != nil {
+		return nil, err
 	}
 	for _, name := range h.a.cfg.StoreNames() {
 		if s := h.a.cfg.Stores[name]; s.Path == dir {
@@ -141,6 +138,18 @@ func (h *server) store(spec *remote.Spec) (*config.Store, error) {
 	return s, nil
 }
 
+// place is where a path leads that is served.
+func (h *server) place(asked string) (string, error) {
+	dir := path.Clean(asked)
+	if !path.IsAbs(dir) || strings.ContainsRune(dir, 0) {
+		return "", fmt.Errorf("%w: path %q is not absolute", remote.ErrRefused, asked)
+	}
+	if !h.allowed(dir) {
+		return "", fmt.Errorf("%w: %q is not served", remote.ErrRefused, dir)
+	}
+	return dir, nil
+}
+
 // maxReaders is how many readers a device a caller may ask for.
 const maxReaders = 64
 
@@ -154,16 +163,21 @@ func (h *server) allowed(dir string) bool {
 	return len(h.within) == 0
 }
 
-// inside proves that the directory that was opened lies where the path says,
-// and that no symbolic link on the way led elsewhere: it is the one that is
-// found by a way that cannot leave what is served.
+// inside proves that the store that was opened lies in what is served.
 func (h *server) inside(sd *side) error {
 	if len(h.within) == 0 {
 		return nil
 	}
 	id := sd.scanner.Identity()
+	return h.proven(sd.store.Path, id.Device, id.RootInode)
+}
+
+// proven proves that a directory that was opened lies where the path says, and
+// that no symbolic link on the way led elsewhere: it is the one that is found by
+// a way that cannot leave what is served.
+func (h *server) proven(path string, device, inode uint64) error {
 	for _, w := range h.within {
-		rel, err := filepath.Rel(w, sd.store.Path)
+		rel, err := filepath.Rel(w, path)
 		if err != nil || !filepath.IsLocal(rel) {
 			continue
 		}
@@ -178,9 +192,9 @@ func (h *server) inside(sd *side) error {
 		}
 		self, err := d.Self()
 		_ = d.Close()
-		if err == nil && self.Dev == id.Device && self.Inode == id.RootInode {
+		if err == nil && self.Dev == device && self.Inode == inode {
 			return nil
 		}
 	}
-	return fmt.Errorf("%w: %q does not lie in what is served", remote.ErrRefused, sd.store.Path)
+	return fmt.Errorf("%w: %q does not lie in what is served", remote.ErrRefused, path)
 }

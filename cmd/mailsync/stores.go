@@ -46,8 +46,6 @@ func (a *app) store(arg string) (*config.Store, error) {
 func (a *app) nameProblem(err error, arg, what string, names []string) error {
 	p := &ui.Problem{Why: err}
 	switch {
-	case errors.Is(err, config.ErrRemote):
-		p.Hint = "run mailsync on that host, or mount the archive here; a local path with a ':' is written ./a:b"
 	case errors.Is(err, config.ErrHost):
 		p.Hint = "a local path with a ':' is written ./a:b"
 	case errors.Is(err, config.ErrNoName) && a.cfg.File == "":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"os"
 	"slices"
 )
 
@@ -12,8 +11,7 @@ import (
 // stream is cheap even in compressed files, where it reads on from the last
 // message. It is not safe for concurrent use.
 type Cursor struct {
-	a    *Archive
-	root *os.Root
+	a *Archive
 
 	file  string // being read
 	from  int64  // offset at which it was entered
@@ -72,13 +70,6 @@ func (c *Cursor) Skipped() int64 { return c.skipped }
 // enter starts to read a file.
 func (c *Cursor) enter(ctx context.Context, file string, start int64) error {
 	c.leave()
-	if !c.a.single && c.root == nil {
-		root, err := os.OpenRoot(c.a.path)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoInput, err)
-		}
-		c.root = root
-	}
 	stream := func(yield func(Item, error) bool) {
 		p := c.a.pass(ctx, yield)
 		p.buffers, p.scratch, p.chunk = c.buffers, c.scratch, enterBytes
@@ -89,7 +80,7 @@ func (c *Cursor) enter(ctx context.Context, file string, start int64) error {
 			c.buffers, c.scratch = p.buffers, p.scratch
 			p.close()
 		}()
-		err := p.open(c.root, file, start)
+		err := p.open(file, start)
 		if err == nil {
 			err = p.cause()
 		}
@@ -144,8 +135,5 @@ func (c *Cursor) leave() {
 // Close ends the cursor.
 func (c *Cursor) Close() error {
 	c.leave()
-	if c.root != nil {
-		return c.root.Close()
-	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"time"
 )
 
@@ -25,7 +24,7 @@ type input struct {
 	mail  bool        // its place says that it is one message: a Maildir, an .eml name
 	// beside opens a regular file of the same directory. It is nil inside of
 	// containers, which are streams: nothing there can be looked up.
-	beside func(name string) (*os.File, error)
+	beside func(name string) (*File, error)
 }
 
 // format is one archive format. Formats are asked in the order of the list.

@@ -22,6 +22,7 @@ type pass struct {
 	buffers [][]byte // windows of each depth, kept between files
 	chunk   int      // the most that a window reads at first; 0 = all that it has room for
 	told    int      // how deep inside of containers a broken stream was reported; 0 = none since the last message
+	lost    error    // the host of the archive does not answer any more: nothing that is read is to be believed
 	msg     Message
 }
 
@@ -69,6 +70,9 @@ func (p *pass) emit(in *input, m *Message) error {
 	if p.ctx.Err() != nil {
 		return p.cause()
 	}
+	if p.lost != nil {
+		return p.lost
+	}
 	m.direct, p.told = in.plain != nil, 0
 	if !p.complete(in, m) {
 		return p.refuse(m.Pos, fmt.Sprintf("a field of the archive in front of the message is longer than %d bytes", maxPrefixField))
@@ -93,6 +97,9 @@ func (p *pass) finding(pos Position, kind manifest.Kind, detail string) error {
 }
 
 func (p *pass) tell(f *manifest.Finding) error {
+	if p.lost != nil {
+		return p.lost
+	}
 	if !p.yield(Item{Finding: f}, nil) {
 		return errStop
 	}

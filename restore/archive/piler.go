@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +30,7 @@ func pilerID(name string) (uint64, bool) {
 }
 
 // pilerList opens the list of a directory.
-func pilerList(in *input) (f *os.File, name string) {
+func pilerList(in *input) (f *File, name string) {
 	for _, name := range pilerLists {
 		if f, err := in.beside(name); err == nil {
 			return f, name
@@ -78,11 +77,10 @@ func readPiler(p *pass, in *input) error {
 	}
 	defer f.Close()
 	dir, _, _ := cutLast(in.pos.File)
-	size, err := p.a.lists.check(dir+"/"+name, f)
-	if err != nil {
+	if err := p.a.lists.check(dir+"/"+name, f); err != nil {
 		return p.refuse(in.pos, name+" "+err.Error())
 	}
-	to, err := findRecipients(f, size, id)
+	to, err := findRecipients(f, f.Size, id)
 	if err != nil {
 		return p.refuse(in.pos, name+" cannot be read: "+reason(err))
 	}
@@ -106,18 +104,14 @@ type recipientLists struct {
 var errListOrder = errors.New(`is not a list of "ID<TAB>address" lines sorted by ID (write it with ORDER BY id)`)
 
 // check reads a list through once, and once more when it changed.
-func (l *recipientLists) check(name string, f *os.File) (int64, error) {
-	st, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
+func (l *recipientLists) check(name string, f *File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.name != name || l.size != st.Size() || !l.mtime.Equal(st.ModTime()) {
-		l.name, l.size, l.mtime = name, st.Size(), st.ModTime()
-		l.err = sortedList(io.NewSectionReader(f, 0, st.Size()))
+	if l.name != name || l.size != f.Size || !l.mtime.Equal(f.MTime) {
+		l.name, l.size, l.mtime = name, f.Size, f.MTime
+		l.err = sortedList(io.NewSectionReader(f, 0, f.Size))
 	}
-	return l.size, l.err
+	return l.err
 }
 
 func sortedList(r io.Reader) error {

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"io"
-	"os"
 	"strings"
 )
 
@@ -94,7 +93,7 @@ func readQuarantine(p *pass, in *input) error {
 const maxAddressFile = 8 << 20
 
 // addressLines reads a file of addresses, one a line, or several between commas.
-func addressLines(f *os.File, err error) ([]string, error) {
+func addressLines(f *File, err error) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}

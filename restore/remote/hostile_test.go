@@ -39,6 +39,13 @@ var endFrame = frame(5, []byte{0xa0})
 // after the first, which opens a store, with the same bytes.
 func liar(t testing.TB, answer []byte) *remote.Store {
 	t.Helper()
+	opened := map[int]any{1: 7, 2: map[int]any{1: []byte("b")}, 3: true, 4: true, 5: map[int]any{7: 1}}
+	return open(t, liarAfter(t, concat(item(t, opened), endFrame), answer), "b", "/b")
+}
+
+// liarAfter answers the first request with other bytes.
+func liarAfter(t testing.TB, begin, answer []byte) *remote.Peer {
+	t.Helper()
 	here, there := sockets(t)
 	go func() {
 		if _, err := io.WriteString(there, "mailsync 1-1 liar serve\n"); err != nil {
@@ -60,8 +67,7 @@ func liar(t testing.TB, answer []byte) *remote.Store {
 			go func() {
 				defer stream.Close()
 				if first {
-					opened := map[int]any{1: 7, 2: map[int]any{1: []byte("b")}, 3: true, 4: true, 5: map[int]any{7: 1}}
-					_, _ = stream.Write(append(item(t, opened), endFrame...))
+					_, _ = stream.Write(begin)
 					return
 				}
 				_, _ = stream.Write(answer)
@@ -73,7 +79,7 @@ func liar(t testing.TB, answer []byte) *remote.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Close() })
-	return open(t, p, "b", "/b")
+	return p
 }
 
 func quiet() *yamux.Config {
@@ -253,6 +259,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(concat(frame(3, []byte("body")), item(f, map[int]any{1: 4, 2: []byte{1}}), endFrame))
 	f.Add(item(f, map[int]any{1: []any{[]any{[]byte("a"), []byte{}, []byte{}, 1, 0, 0, 0}}}))
 	f.Add(concat(frame(6, nil), frame(6, []byte("x")), item(f, map[int]any{1: []any{}}), endFrame))
+	f.Add(concat(item(f, map[int]any{1: []byte("a"), 2: 4, 6: true}), frame(3, []byte("body")), item(f, map[int]any{1: 4}), endFrame))
 	f.Add(frame(5, []byte{0xa1, 1, 0xa2, 1, 0x41, 'x', 2, 0x81, 0x47, 'u', 'n', 'k', 'n', 'o', 'w', 'n'}))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		s := liar(t, answer)
@@ -271,6 +278,17 @@ func FuzzAnswers(f *testing.F) {
 		_, _ = s.Sums(ctx, []compare.Run{{From: 0, To: 1}})
 		_, _ = s.Lookup(ctx, "m", "INBOX", []string{"a"})
 		_, _ = s.Evidence(ctx, "b", "m", &manifest.Entry{}, compare.OwnProofs)
+		if x, err := liarAfter(t, concat(item(t, map[int]any{}), endFrame), answer).OpenArchive(ctx, "/a"); err == nil {
+			for file, err := range x.Walk(ctx) {
+				if err == nil && file.File != nil {
+					_, _ = io.Copy(io.Discard, file.File)
+				}
+			}
+			if file, err := x.Open(ctx, "a", 10); err == nil {
+				_, _ = io.Copy(io.Discard, file)
+				_ = file.Close()
+			}
+		}
 		if r, err := s.Messages().Open(ctx, &restore.Action{}); err == nil {
 			_, _ = io.Copy(io.Discard, r)
 			_ = r.Close()
@@ -299,11 +317,13 @@ func FuzzRequests(f *testing.F) {
 	f.Add(request("open", 0, spec), request("lookup", 1, map[int]any{1: []byte("m"), 2: []byte("INBOX"), 3: [][]byte{[]byte("1.a")}}))
 	f.Add(request("open", 0, spec), request("evidence", 1, map[int]any{1: []byte("m"), 9: 1}))
 	f.Add(request("open", 0, spec), request("message", 1, map[int]any{1: []byte("m"), 4: []byte("../../etc/passwd")}))
+	f.Add(request("archive", 0, map[int]any{1: []byte("/a")}), request("walk", 0, map[int]any{1: []byte("/a")}))
+	f.Add(request("file", 0, map[int]any{1: []byte("/a"), 2: []byte("../b"), 4: -1}), request("file", 0, map[int]any{1: []byte("/a"), 2: []byte("b"), 3: []byte("..")}))
 	f.Add(request("task", 0, map[int]any{1: []byte("scan")}), request("close", 1, nil))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		b := comparetest.New("b")
 		b.Add("m", comparetest.Message{Name: "1.a", Body: "x"}).Mailbox.Alg = manifest.BLAKE3
-		h := &host{stores: map[string]*comparetest.Store{"/b": b}, run: func(context.Context, *remote.Task) ([]byte, error) { return nil, errOdd }}
+		h := &archives{dir: t.TempDir(), host: host{stores: map[string]*comparetest.Store{"/b": b}, run: func(context.Context, *remote.Task) ([]byte, error) { return nil, errOdd }}}
 		here, there := sockets(t)
 		done := make(chan error, 1)
 		go func() {

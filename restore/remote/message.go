@@ -53,7 +53,12 @@ type body struct {
 	d    *dataReader
 	h    hash.Hash
 	size int64
+	more bool // the answer goes on after it
 	err  error
+}
+
+func newBody(a *answer) *body {
+	return &body{a: a, d: &dataReader{a: a}, h: manifest.BLAKE3.New()}
 }
 
 // open asks for a message. An error that the other end answers instead of bytes
@@ -63,7 +68,7 @@ func (s *Store) open(ctx context.Context, method string, q messageRequest) (io.R
 	if err != nil {
 		return nil, err
 	}
-	b := &body{a: a, d: &dataReader{a: a}, h: manifest.BLAKE3.New()}
+	b := newBody(a)
 	if err := b.d.fill(); err != nil && !errors.Is(err, io.EOF) {
 		a.close()
 		return nil, err
@@ -103,6 +108,9 @@ func (b *body) finish() error {
 	b.h.Sum(got.Sum[:0])
 	if e.Size != b.size || want != got {
 		return fmt.Errorf("%w: %d bytes came that are not the %d bytes that were sent", ErrProtocol, b.size, e.Size)
+	}
+	if b.more {
+		return io.EOF
 	}
 	if err := b.a.finish(); err != nil {
 		return err

@@ -22,6 +22,9 @@ const (
 	methodMessage  = "message"  // messageRequest → data …, messageEnd
 	methodSmall    = "small"    // messageRequest → data …, messageEnd
 	methodTask     = "task"     // taskRequest → taskItem …
+	methodArchive  = "archive"  // archiveRequest → archiveAbout
+	methodWalk     = "walk"     // archiveRequest → archiveFile, and where it is small: data …, messageEnd; …
+	methodFile     = "file"     // archiveRequest → archiveFile, data …, messageEnd
 )
 
 // opened tells of an open store.

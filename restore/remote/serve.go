@@ -150,6 +150,8 @@ func (s *served) handle(r *reply, q *request) (err error) {
 		return s.open(r, q.Body)
 	case methodTask:
 		return s.task(r, q.Body)
+	case methodArchive, methodWalk, methodFile:
+		return s.archive(r, q)
 	}
 	s.mu.Lock()
 	st := s.stores[q.Store]

@@ -188,6 +188,11 @@ func (st *servedStore) message(r *reply, body []byte) error {
 		return err
 	}
 	defer in.Close()
+	return r.body(in)
+}
+
+// body sends bytes, and what they hash to.
+func (r *reply) body(in io.Reader) error {
 	h := manifest.BLAKE3.New()
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)

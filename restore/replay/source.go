@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -15,11 +16,12 @@ import (
 // FromArchive hands out the messages that the actions of a saved plan name. It
 // may be used by several goroutines, which wait for each other. The caller
 // closes it after use.
-func FromArchive(a *archive.Archive) *ArchiveSource { return &ArchiveSource{c: a.Cursor()} }
+func FromArchive(a *archive.Archive) *ArchiveSource { return &ArchiveSource{a: a, c: a.Cursor()} }
 
 // ArchiveSource implements restore.Source over an archive.
 type ArchiveSource struct {
 	mu sync.Mutex
+	a  *archive.Archive
 	c  *archive.Cursor
 }
 
@@ -61,9 +63,9 @@ func (s *ArchiveSource) Open(ctx context.Context, a *restore.Action) (io.ReadClo
 	return f, nil
 }
 
-// Close ends the reading of the archive.
+// Close ends the reading of the archive, and closes it.
 func (s *ArchiveSource) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.c.Close()
+	return errors.Join(s.c.Close(), s.a.Close())
 }

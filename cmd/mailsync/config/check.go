@@ -63,6 +63,11 @@ func (a *Archive) check() error {
 	if !filepath.IsAbs(a.Path) && !IsRemote(a.Path) {
 		return fmt.Errorf("path %q must be absolute", a.Path)
 	}
+	if IsRemote(a.Path) {
+		if _, _, err := SplitHost(a.Path); err != nil {
+			return fmt.Errorf("path %w", err)
+		}
+	}
 	if a.Timezone != "" {
 		if _, err := time.LoadLocation(a.Timezone); err != nil {
 			return fmt.Errorf("timezone %q: %w", a.Timezone, err)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrHost: what stands for a store on another host makes no sense.
-var ErrHost = errors.New("a store on another host is written host:/path or user@host:/path")
+// ErrHost: what stands for a place on another host makes no sense.
+var ErrHost = errors.New("a place on another host is written host:/path or user@host:/path")
 
 // IsRemote tells whether arg means "host:/path": a ':' before any '/'.
 func IsRemote(arg string) bool {
@@ -35,18 +35,28 @@ func SplitHost(arg string) (host, dir string, err error) {
 
 // Host is the host of a store, with the user where one is named, and "" for a
 // store of this host.
-func (s *Store) Host() string {
-	if !IsRemote(s.Path) {
+func (s *Store) Host() string { return hostOf(s.Path) }
+
+// Dir is where the store's root lies on its host.
+func (s *Store) Dir() string { return dirOf(s.Path) }
+
+// Host is the host of an archive, as that of a store.
+func (a *Archive) Host() string { return hostOf(a.Path) }
+
+// Dir is where the archive lies on its host.
+func (a *Archive) Dir() string { return dirOf(a.Path) }
+
+func hostOf(path string) string {
+	if !IsRemote(path) {
 		return ""
 	}
-	host, _, _ := SplitHost(s.Path) // checked when the store was resolved
+	host, _, _ := SplitHost(path) // checked when it was resolved
 	return host
 }
 
-// Dir is where the store's root lies on its host.
-func (s *Store) Dir() string {
-	if _, dir, err := SplitHost(s.Path); err == nil && IsRemote(s.Path) {
+func dirOf(path string) string {
+	if _, dir, err := SplitHost(path); err == nil && IsRemote(path) {
 		return dir
 	}
-	return s.Path
+	return path
 }

@@ -12,8 +12,6 @@ import (
 var (
 	// ErrNoName: no store or archive has this name.
 	ErrNoName = errors.New("not in the configuration")
-	// ErrRemote: an archive is read where it lies.
-	ErrRemote = errors.New("archives on other hosts cannot be read by this version")
 	// ErrEmptyName: the argument is empty.
 	ErrEmptyName = errors.New("empty name")
 )
@@ -56,7 +54,10 @@ func (c *Config) Archive(arg string) (*Archive, error) {
 	case arg == "":
 		return nil, fmt.Errorf("archive: %w", ErrEmptyName)
 	case IsRemote(arg):
-		return nil, fmt.Errorf("archive %s: %w", arg, ErrRemote)
+		if _, _, err := SplitHost(arg); err != nil {
+			return nil, fmt.Errorf("archive %w", err)
+		}
+		return &Archive{Name: arg, Path: arg}, nil
 	case IsPath(arg):
 		abs, err := filepath.Abs(arg)
 		if err != nil {
@@ -67,9 +68,6 @@ func (c *Config) Archive(arg string) (*Archive, error) {
 	a := c.Archives[arg]
 	if a == nil {
 		return nil, fmt.Errorf("archive %s: %w", arg, ErrNoName)
-	}
-	if IsRemote(a.Path) {
-		return nil, fmt.Errorf("archive %s (%s): %w", arg, a.Path, ErrRemote)
 	}
 	return a, nil
 }
