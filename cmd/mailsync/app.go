@@ -181,6 +181,11 @@ func (a *app) finish(ctx context.Context, err error) int {
 		err = cause
 	}
 	hint := ui.Hint(err)
+	if hint == usageHint {
+		if c, _, ferr := a.root().Find(strings.Fields(a.command)); ferr == nil && c.HasParent() {
+			hint = "mailsync " + a.command + " --help says what it takes"
+		}
+	}
 	if code > 128 {
 		err = context.Cause(ctx)
 		hint = a.resume
@@ -226,9 +231,11 @@ func (a *app) sum(code int, err error, hint string) {
 	}
 }
 
+const usageHint = "mailsync help lists the commands, mailsync COMMAND --help the flags"
+
 // usage is an error of grammar.
 func usage(format string, args ...any) error {
-	return &ui.Problem{What: fmt.Sprintf(format, args...), Code: exitUsage, Hint: "mailsync help lists the commands, mailsync COMMAND --help the flags"}
+	return &ui.Problem{What: fmt.Sprintf(format, args...), Code: exitUsage, Hint: usageHint}
 }
 
 // configProblem adds what to do to an error of the configuration.

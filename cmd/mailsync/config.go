@@ -65,11 +65,8 @@ func (c *checker) say(level, subject, format string, args ...any) {
 		c.warnings++
 		word = c.a.out.Style.Yellow("warning ")
 	}
-	line := word + ui.Escape(subject) + ": " + ui.EscapeText(r.Text)
-	if level == "ok" {
-		c.a.out.Say("%s", line)
-	} else {
-		c.a.out.Print(line)
+	if level != "ok" || !c.a.out.Quiet() {
+		c.a.out.Text(8, word+ui.Escape(subject)+": "+ui.EscapeText(r.Text))
 	}
 }
 

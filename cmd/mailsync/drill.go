@@ -20,7 +20,7 @@ func (a *app) drillCommand() *cobra.Command {
 		names = append(names, s.Name)
 	}
 	c := &cobra.Command{
-		Use: "drill [SCENARIO]", Short: "rehearse a bad day on a made-up estate: what you see, what to type, what it means",
+		Use: "drill [SCENARIO]", Short: "go through a bad day: what you see, what to type, what it means",
 		Long: `Drill builds a small mail estate (primary, hot spare, a backup that is hours old,
 a gateway's archive) in a directory of its own, causes an incident, and walks you
 through it. It needs no configuration, no root and no server, and touches nothing

@@ -61,7 +61,7 @@ nothing. Without --since it looks for the gap and shows it.`,
 func (a *app) auditCommand() *cobra.Command {
 	var o replayFlags
 	c := &cobra.Command{
-		Use: "audit --from ARCHIVE [--to STORE]", Short: "the account: what became of every archived message, without delivering",
+		Use: "audit --from ARCHIVE [--to STORE]", Short: "what became of every archived message; delivers nothing",
 		Long: `Audit draws up the account that must close: archived = present + delivered +
 deleted + filtered + duplicate + what is still open, mailbox by mailbox, with
 the list behind each number. It delivers nothing and writes nothing.`,

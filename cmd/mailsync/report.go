@@ -132,8 +132,8 @@ func (a *app) reportList(ctx context.Context) (outcome, error) {
 		a.out.Say("… %s older ones; -v lists them", ui.Count(int64(more)))
 		ids = ids[more:]
 	}
-	t := ui.Table{{"run", "command", "answer"}}
 	var broken bool
+	told := 0
 	for _, id := range ids {
 		r, err := a.readReport(id)
 		if err := cancelled(ctx); err != nil {
@@ -147,12 +147,13 @@ func (a *app) reportList(ctx context.Context) (outcome, error) {
 		l := reportOf(id, r)
 		a.out.Record(l)
 		a.summary.Counts["reports"]++
-		t = append(t, []string{id, ui.Escape(l.Command), ui.EscapeText(l.Sentence)})
+		told++
+		a.out.Say("%s  %s", a.out.Style.Bold(id), ui.Escape(l.Command))
+		a.out.Say("    %s", ui.EscapeText(l.Sentence))
 	}
-	if len(t) == 1 {
+	if told == 0 {
 		a.out.Say("No log is kept yet (state directory %s): scan, verify, restore, replay and undo leave one.", ui.Escape(state))
 		return outcome{partial: broken}, nil
 	}
-	a.out.Table(t)
 	return outcome{partial: broken}, nil
 }

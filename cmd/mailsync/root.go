@@ -23,8 +23,8 @@ func (a *app) root() *cobra.Command {
 its replicas, and puts back what is missing, without ever losing, doubling or
 altering a message.
 
-STORE and ARCHIVE are names from the configuration, or paths (with a '/'); a STORE
-on another host is host:/path.`,
+STORE and ARCHIVE are names from the configuration, or paths (with a '/'); a
+STORE on another host is host:/path.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.ArbitraryArgs,

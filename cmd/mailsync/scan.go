@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -130,6 +131,7 @@ func (a *app) each(ctx context.Context, stores []*config.Store, f func(*config.S
 }
 
 func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Repo, set *budget.Set, o *scanFlags) (outcome, error) {
+	began := time.Now()
 	a.idle(s)
 	p := new(scan.Progress)
 	lines := &group{a: a}
@@ -175,7 +177,7 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 	if r.Mailboxes == 0 && r.Complete() {
 		return outcome{partial: true}, a.emptyStore(s)
 	}
-	a.tellScanned(s, &r)
+	a.tellScanned(s, &r, time.Since(began))
 	if err := a.signRecord(ctx, s, repo); err != nil {
 		return outcome{}, err
 	}
@@ -234,11 +236,11 @@ func (a *app) runScan(ctx context.Context, scanner *scan.Scanner, repo *manifest
 }
 
 // tellScanned ends the scan of one store.
-func (a *app) tellScanned(s *config.Store, r *scan.Result) {
+func (a *app) tellScanned(s *config.Store, r *scan.Result, took time.Duration) {
 	name := ui.Name(s.Name)
-	a.out.Say("%s: %s, %s, %s; %s read, %s known from the record",
+	a.out.Say("%s: %s, %s, %s; %s read, %s known from the record (%s)",
 		a.out.Style.Bold(name), ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes),
-		ui.Bytes(r.ReadBytes), ui.Plural(r.Reused, "message"))
+		ui.Bytes(r.ReadBytes), ui.Plural(r.Reused, "message"), ui.Duration(took))
 	for i, p := range r.Partial {
 		if i == 20 && !a.out.Verbose() {
 			a.out.Say("… and %s more; -v lists them", ui.Count(r.Partials-int64(i)))

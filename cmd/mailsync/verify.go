@@ -81,6 +81,7 @@ type stageLine struct {
 }
 
 func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set, o *verifyFlags) (outcome, error) {
+	began := time.Now()
 	a.idle(s)
 	sd, err := a.openStore(ctx, s, set, trustStamps)
 	if err != nil {
@@ -148,7 +149,7 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	if r.Mailboxes == 0 && !r.Refused && len(r.Partial) == 0 {
 		return outcome{partial: true}, a.emptyStore(s)
 	}
-	a.tellVerified(sd, &r)
+	a.tellVerified(sd, &r, time.Since(began))
 	return outcome{
 		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
 		partial:  r.Ended || r.Refused || r.Unreadable > 0 || len(r.Partial) > 0,
@@ -242,14 +243,14 @@ func (a *app) addCounts(c *scan.Counts) {
 
 // tellVerified ends the check of one store: the sum, what is now known, what
 // comes next.
-func (a *app) tellVerified(sd *side, r *verify.Result) {
+func (a *app) tellVerified(sd *side, r *verify.Result, took time.Duration) {
 	name := ui.Name(sd.store.Name)
 	a.tellMore()
 	a.out.Say("")
 	if r.Resumed {
 		a.out.Say("It went on where an earlier run stopped; what that found is counted, and was told then.")
 	}
-	a.out.Say("%s: %s, %s, %s; %s read", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes))
+	a.out.Say("%s: %s, %s, %s; %s read (%s)", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes), ui.Duration(took))
 	for _, why := range r.Partial {
 		a.out.Text(2, a.out.Style.Yellow("not complete: ")+ui.EscapeText(why))
 	}

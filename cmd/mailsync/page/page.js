@@ -94,3 +94,10 @@ for (const section of document.querySelectorAll("section.table")) {
     draw();
   }
 }
+
+// On a narrow screen the drawing scrolls: its window comes into sight.
+const gap = document.querySelector("svg rect.gap");
+if (gap) {
+  const view = gap.closest(".scroll"), at = gap.getBoundingClientRect(), box = view.getBoundingClientRect();
+  view.scrollLeft += at.left + at.width / 2 - box.left - box.width / 2;
+}

@@ -44,6 +44,8 @@ func TestSentence(t *testing.T) {
 		{"restore", 0, `"done":3`, Good, "3 steps are carried out and durable on disk; nothing failed."},
 		{"restore", 0, ``, Good, "There was nothing to put back: what the sources hold is in place."},
 		{"restore", 3, `"done":3,"failed":1`, Partial, "3 steps are carried out and durable on disk; 1 is failed and 0 are refused, which are listed below. Not everything could be looked at or done: about the rest this report says nothing."},
+		{"undo", 0, `"done":8`, Good, "8 actions are taken back."},
+		{"undo", 1, `"done":1,"refused":2`, Open, "1 action is taken back; 2 are refused because of later changes."},
 		{"scan", 74, ``, Failed, "The scan did not succeed: it broke."},
 		{"scan", 143, ``, Failed, "The scan did not succeed: it broke."},
 	} {

@@ -129,7 +129,14 @@ func (r *Report) accounted() string {
 func (r *Report) written(command string) string {
 	n := r.Count
 	if command == "undo" {
-		return sentence("%s taken back; %s refused because of later changes, %s failed.", cap1(be(n("done"))), be(n("refused")), be(n("failed")))
+		s := cap1(ui.Plural(n("done"), "action")) + verb(n("done")) + " taken back"
+		if r := n("refused"); r > 0 {
+			s += sentence("; %s refused because of later changes", be(r))
+		}
+		if f := n("failed"); f > 0 {
+			s += sentence("; %s left as before, for taking back failed", be(f))
+		}
+		return s + "."
 	}
 	if n("planned")+n("done")+n("already")+n("refused")+n("failed")+n("skipped") == 0 {
 		return "There was nothing to put back: what the sources hold is in place."
@@ -202,6 +209,11 @@ func (r *Report) Facts() []Fact {
 	add("Window", r.windowText())
 	for _, s := range r.stores {
 		add("Store "+ui.Name(s.Store), storeText(&s))
+	}
+	for _, d := range r.devices {
+		if d.Slow {
+			add("Slow device", sentence("%s: half of its reads took more than %.1f ms, one in a hundred more than %.1f ms, far more than its peers", ui.Escape(d.Device), d.Median, d.P99))
+		}
 	}
 	for _, s := range r.stages {
 		add("Stage "+ui.Escape(s.Name), ui.EscapeText(s.Known))
