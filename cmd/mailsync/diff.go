@@ -114,7 +114,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 		return outcome{}, err
 	}
 	a.tellDiff(stores, rows, differing, lacking, &r)
-	if !common && r.Skipped == 0 && r.Mailboxes > 0 {
+	if !common && r.Mailboxes > 0 && r.Kinds[compare.MailboxMissing] >= r.Mailboxes {
 		a.out.Say("No mailbox is in two of the stores. Where one names them by address and another by path, nothing matches: give each a name and a layout in the configuration.")
 	}
 	return outcome{findings: r.Differences > 0, partial: r.Doubts > 0 || len(r.Partial) > 0}, nil

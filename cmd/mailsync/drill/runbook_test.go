@@ -18,9 +18,13 @@ func TestRunbooks(t *testing.T) {
 			continue
 		}
 		var written, run []string
+		block := ""
 		for line := range strings.Lines(string(text)) {
+			if lang, ok := strings.CutPrefix(strings.TrimSpace(line), "```"); ok {
+				block = lang
+			}
 			line = strings.NewReplacer("'", "", `"$CRASH"`, "CRASH").Replace(strings.TrimSpace(line))
-			if strings.HasPrefix(line, "mailsync ") && !slices.Contains(written, line) {
+			if block == "sh" && strings.HasPrefix(line, "mailsync ") && !slices.Contains(written, line) {
 				written = append(written, line)
 			}
 		}
