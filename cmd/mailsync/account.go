@@ -233,19 +233,39 @@ func (a *app) tellAccount(rep *accounts, t *replay.Totals, o *replayFlags, targe
 		a.next("undo", a.summary.Run)
 	}
 	if t.WouldDeliver > 0 && !o.writes() {
-		args := []string{"replay", "--from", from.Name, "--to", target.store.Name}
-		if o.since != "" {
-			args = append(args, "--since", o.since)
-		}
-		if o.until != "" {
-			args = append(args, "--until", o.until)
-		}
 		a.out.Say("To deliver what is missing (it shows the account and asks first):")
-		a.next(args...)
+		a.next(o.deliver(from.Name, target.store.Name)...)
 	}
 	if t.Ambiguous > 0 {
 		a.out.Say("Of ambiguous messages another version is present; --ambiguous folder=Recovered puts them where their owner can decide.")
 	}
+}
+
+// deliver is the command that delivers what these flags have shown.
+func (o *replayFlags) deliver(from, to string) []string {
+	args := []string{"replay", "--from", from, "--to", to}
+	add := func(flag string, values ...string) {
+		for _, v := range values {
+			if v != "" {
+				args = append(args, flag, v)
+			}
+		}
+	}
+	add("--since", o.since)
+	add("--until", o.until)
+	add("--mailbox", o.mailbox...)
+	add("--recorded", o.recorded...)
+	add("--crash-at", o.crashAt.String())
+	add("--delivery-log", o.deliveryLogs...)
+	for _, f := range []struct {
+		flag string
+		on   bool
+	}{{"--multiset", o.multiset}, {"--undelete", o.undelete}, {"--fix-uidnext", o.fixUIDNext}} {
+		if f.on {
+			args = append(args, f.flag)
+		}
+	}
+	return args
 }
 
 func accountSentence(t *replay.Totals) string {
