@@ -56,7 +56,7 @@ func withoutYears(log string) string {
 	return strings.NewReplacer("2026-11-", "Nov ", "T", " ", "+00:00", "").Replace(log)
 }
 
-// eximCopied is what Exim 4.96 wrote with the archive of docs/archives.md.
+// eximCopied is what Exim 4.96 wrote with the archive of docs/how-to-archive-exim.md.
 const eximCopied = `2026-11-22 10:00:00 1xWzhC-0003zd-0n <= s@x U=root P=local S=284 id=m1@x
 2026-11-22 10:00:00 1xWzhC-0003zd-0n => anna <anna@x> R=here T=file
 2026-11-22 10:00:00 1xWzhC-0003zd-0n => anna <anna@x> R=archive T=archive

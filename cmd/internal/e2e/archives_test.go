@@ -15,7 +15,7 @@ import (
 	"mailsync/cmd/internal/drive"
 )
 
-// The two archives that docs/archives.md has a running Postfix write, by the
+// The two archives that docs/how-to-archive-postfix.md has a running Postfix write, by the
 // recipe as it is written there: a directory for each recipient holds the whole
 // envelope, also while it could not be written; the Maildir of always_bcc tells
 // the recipient of a message that has one, and of no other.
@@ -161,7 +161,7 @@ func savedMail(t *testing.T, dir string) map[string]envelope {
 	return out
 }
 
-// saveByRecipient configures the gateway by the recipe of docs/archives.md that
+// saveByRecipient configures the gateway by the recipe of docs/how-to-archive-postfix.md that
 // saves a copy for each recipient, and returns where.
 func (p *postfix) saveByRecipient() string {
 	p.t.Helper()

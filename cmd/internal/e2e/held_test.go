@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -141,10 +142,12 @@ func cleanQueue(t *testing.T, b drive.Bin, p *postfix) {
 	}
 }
 
-// documented returns the block of docs/archives.md that holds a text.
+// documented returns the block of the pages about archives that holds a text.
 func documented(t *testing.T, text string) string {
 	t.Helper()
 	page, err := os.ReadFile("../../../docs/archives.md")
+	postfix, perr := os.ReadFile("../../../docs/how-to-archive-postfix.md")
+	page, err = append(page, postfix...), errors.Join(err, perr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +157,6 @@ func documented(t *testing.T, text string) string {
 			return block
 		}
 	}
-	t.Fatalf("docs/archives.md has no block with %q", text)
+	t.Fatalf("neither docs/archives.md nor docs/how-to-archive-postfix.md has a block with %q", text)
 	return ""
 }

@@ -3,7 +3,10 @@ package monitor
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -100,4 +103,26 @@ func TestMetricsLint(t *testing.T) { promtool(t, everything().Metrics(), "check"
 
 func TestRules(t *testing.T) {
 	promtool(t, nil, "check", "rules", "../../../docs/examples/mailsync.rules.yml")
+}
+
+// docs/metrics.md has every metric with its labels and its help text, and no
+// other.
+func TestMetricsPage(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^(mailsync_\w+)(?:\{(\w+)=)?`).FindAllStringSubmatch(string(everything().Metrics()), -1) {
+		labels[m[1]] = m[2]
+	}
+	help := regexp.MustCompile(`(?m)^# HELP (\w+) (.*)$`).FindAllStringSubmatch(string(everything().Metrics()), -1)
+	for _, m := range help {
+		if row := fmt.Sprintf("| `%s` | %s | %s |\n", m[1], labels[m[1]], m[2]); !strings.Contains(string(page), row) {
+			t.Errorf("docs/metrics.md lacks %s", row)
+		}
+	}
+	if n := strings.Count(string(page), "| `mailsync_"); n != len(help) {
+		t.Errorf("docs/metrics.md has %d metrics, and there are %d", n, len(help))
+	}
 }
