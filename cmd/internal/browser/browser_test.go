@@ -124,6 +124,11 @@ func TestPage(t *testing.T) {
 		if wide > v.width {
 			t.Errorf("%s, %d wide: the page is %d wide, and scrolls sideways", v.scheme, v.width, wide)
 		}
+		var inSight bool
+		c.must(t, `(() => { const g = document.querySelector("svg rect.gap").getBoundingClientRect(); return g.left >= 0 && g.right <= innerWidth; })()`, &inSight)
+		if !inSight {
+			t.Errorf("%s, %d wide: the gap is out of sight", v.scheme, v.width)
+		}
 		var low []string
 		c.must(t, contrast, &low)
 		for _, l := range low {

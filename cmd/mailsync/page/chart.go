@@ -106,8 +106,11 @@ const (
 func (r *Report) Chart() *Chart {
 	rows := r.series()
 	from, to := r.Span()
+	if first := firstHour(rows); r.window == nil && first.After(from) {
+		from = first // nothing came before
+	}
 	unit, name := int64(1), "hour"
-	if to.Sub(from) > hoursShown*time.Hour {
+	if to.Sub(from) > (hoursShown+1)*time.Hour { // a span begins at a full hour
 		unit, name = 24, "day"
 	}
 	lo := hourOf(from) / unit
@@ -139,6 +142,18 @@ func (r *Report) Chart() *Chart {
 	c.SVG = template.HTML(b.String()) //nolint:gosec // numbers, and names that went through the escaper
 	c.Words = r.chartWords(rows, lo*unit, (lo+int64(n))*unit)
 	return c
+}
+
+// firstHour is the first in which anything arrived; zero where nothing did.
+func firstHour(rows []series) (first time.Time) {
+	for _, s := range rows {
+		for h, n := range s.there {
+			if t := time.Unix(h*3600, 0); n > 0 && (first.IsZero() || t.Before(first)) {
+				first = t
+			}
+		}
+	}
+	return first
 }
 
 // bin adds the hours of one unit.

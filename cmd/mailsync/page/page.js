@@ -95,9 +95,21 @@ for (const section of document.querySelectorAll("section.table")) {
   }
 }
 
-// On a narrow screen the drawing scrolls: its window comes into sight.
+// On a narrow screen the drawing scrolls: its window comes into sight, and the
+// names of its rows stay there.
+for (const svg of document.querySelectorAll("figure svg")) {
+  const view = svg.closest(".scroll"), names = svg.querySelectorAll("text.row");
+  view.addEventListener("scroll", () => {
+    const x = view.scrollLeft * svg.viewBox.baseVal.width / svg.clientWidth;
+    for (const t of names) t.setAttribute("x", x);
+  });
+}
 const gap = document.querySelector("svg rect.gap");
-if (gap) {
+const showGap = () => {
   const view = gap.closest(".scroll"), at = gap.getBoundingClientRect(), box = view.getBoundingClientRect();
   view.scrollLeft += at.left + at.width / 2 - box.left - box.width / 2;
+};
+if (gap) {
+  addEventListener("resize", showGap);
+  showGap();
 }

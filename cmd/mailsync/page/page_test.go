@@ -218,3 +218,23 @@ func TestByDevice(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 }
+
+// A timeline begins where mail does, and shows hours as long as it can.
+func TestTimelineBegins(t *testing.T) {
+	r := report(t,
+		`{"v":1,"type":"start","command":"diff","args":[],"began":"2026-11-22T09:20:00Z"}`,
+		`{"v":1,"type":"store","store":"primary","path":"/srv/mail","role":"","device":"","offline":false}`,
+		`{"v":1,"type":"arrivals","store":"primary","start":"2026-11-20T08:00:00Z","messages":2}`,
+		summaryOf("diff", 0, `"messages":2`))
+	if c := r.Chart(); c == nil || c.Unit != "hour" || c.From != "2026-11-20 08:00:00Z" {
+		t.Errorf("%+v", c)
+	}
+	r = report(t,
+		`{"v":1,"type":"start","command":"diff","args":[],"began":"2026-11-22T09:20:00Z"}`,
+		`{"v":1,"type":"store","store":"primary","path":"/srv/mail","role":"","device":"","offline":false}`,
+		`{"v":1,"type":"arrivals","store":"primary","start":"2026-10-20T08:00:00Z","messages":2}`,
+		summaryOf("diff", 0, `"messages":2`))
+	if c := r.Chart(); c == nil || c.Unit != "hour" {
+		t.Errorf("a fortnight: %+v", c)
+	}
+}

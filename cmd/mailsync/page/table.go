@@ -113,6 +113,8 @@ func (r *Report) tables() []Table {
 		{"actions", "Every action", "", r.actions, []string{"state", "action", "mailbox", "folder", "file", "from", "why"}},
 		{"devices", "Devices", "How long reads took. A device far slower than its peers is marked.", r.deviceTable(), []string{"device", ">reads", ">median ms", ">99 of 100 within ms", ">times slowed down for", "verdict"}},
 	}
+	openFirst(r.accounts.rows, func(row []any) bool { return row[len(row)-1] == "open" })
+	openFirst(r.deliveries.rows, func(row []any) bool { return row[0] != "delivered" })
 	var out []Table
 	for _, x := range all {
 		if len(x.t.rows) > 0 {
@@ -123,6 +125,19 @@ func (r *Report) tables() []Table {
 }
 
 var sendingHeads = []string{"service", "sender", "recipient", "arrived", "Message-ID", "queue id", "why"}
+
+// openFirst puts what waits for somebody before what is settled.
+func openFirst(rows [][]any, open func([]any) bool) {
+	slices.SortStableFunc(rows, func(x, y []any) int {
+		switch a, b := open(x), open(y); {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	})
+}
 
 // byDevice counts what is wrong with each store by the device that it lies on,
 // where that of any store is known.
