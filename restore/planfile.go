@@ -177,17 +177,21 @@ func LoadPlan(path string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plan{store: planFile(path), strict: true}
+	return loadPlan(planFile{path: path, name: path})
+}
+
+func loadPlan(file planFile) (*Plan, error) {
+	p := &Plan{store: file, strict: true}
 	head, tail := false, (*planTail)(nil)
 	n := int64(0)
 	var end durable.Tail
-	for rec, err := range durable.Recover(path, planOptions(), &end) {
+	for rec, err := range durable.Recover(file.path, planOptions(), &end) {
 		if err != nil {
-			return nil, planError(path, err)
+			return nil, planError(file.name, err)
 		}
 		switch {
 		case len(rec.Data) == 0 || head == (rec.Data[0] == planHead) || tail != nil:
-			return nil, fmt.Errorf("%w: %s: record %d is out of place", ErrPlan, path, rec.Seq)
+			return nil, fmt.Errorf("%w: %s: record %d is out of place", ErrPlan, file.name, rec.Seq)
 		case !head:
 			head = true
 			err = json.Unmarshal(rec.Data[1:], &p.header)
@@ -199,11 +203,11 @@ func LoadPlan(path string) (*Plan, error) {
 			_, err = decodePlan(rec.Data)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s: record %d: %w", ErrPlan, path, rec.Seq, err)
+			return nil, fmt.Errorf("%w: %s: record %d: %w", ErrPlan, file.name, rec.Seq, err)
 		}
 	}
 	if tail == nil || !end.Sealed || end.Torn > 0 || tail.Records != n {
-		return nil, fmt.Errorf("%w: %s: it is cut short, or something was written behind its end", ErrPlan, path)
+		return nil, fmt.Errorf("%w: %s: it is cut short, or something was written behind its end", ErrPlan, file.name)
 	}
 	p.forecast = tail.Forecast
 	return p, nil
@@ -222,18 +226,21 @@ func planError(path string, err error) error {
 }
 
 // planFile is the store of a loaded plan.
-type planFile string
+type planFile struct {
+	path string // under which it can be opened
+	name string // in errors
+}
 
 func (f planFile) close() error { return nil }
 
 func (f planFile) records(ctx context.Context) iter.Seq2[*planRecord, error] {
 	return func(yield func(*planRecord, error) bool) {
 		whole := false
-		for rec, err := range durable.Recover(string(f), planOptions(), nil) {
+		for rec, err := range durable.Recover(f.path, planOptions(), nil) {
 			if err == nil && ctx.Err() != nil {
 				err = context.Cause(ctx)
 			} else if err != nil {
-				err = planError(string(f), err)
+				err = planError(f.name, err)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -248,7 +255,7 @@ func (f planFile) records(ctx context.Context) iter.Seq2[*planRecord, error] {
 			}
 			x, err := decodePlan(rec.Data)
 			if err != nil {
-				yield(nil, fmt.Errorf("%w: %s: %w", ErrPlan, string(f), err))
+				yield(nil, fmt.Errorf("%w: %s: %w", ErrPlan, f.name, err))
 				return
 			}
 			if !yield(x, nil) {
@@ -256,7 +263,7 @@ func (f planFile) records(ctx context.Context) iter.Seq2[*planRecord, error] {
 			}
 		}
 		if !whole {
-			yield(nil, fmt.Errorf("%w: %s: it changed while it was read", ErrPlan, string(f)))
+			yield(nil, fmt.Errorf("%w: %s: it changed while it was read", ErrPlan, f.name))
 		}
 	}
 }

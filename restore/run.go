@@ -29,6 +29,7 @@ type RunOptions struct {
 	Command string   // restore, replay, apply, undo
 	Args    []string // the command line, printed as the way to resume
 	Of      string   // undo: the run that is taken back
+	Root    uint64   // inode of the store's root, which must be what is at Site.Path; 0 = whatever is there
 	Now     func() time.Time
 	Host    string // of unique names and lock files; "" = os.Hostname
 
@@ -149,6 +150,10 @@ func Begin(o RunOptions) (*Run, error) {
 	open, err := newOpener(o.Site)
 	if err != nil {
 		return nil, err
+	}
+	if st, err := open.store.Self(); o.Root != 0 && (err != nil || st.Inode != o.Root) {
+		open.Close()
+		return nil, fmt.Errorf("%w: something else lies at %s now", ErrNoTarget, o.Site.Path)
 	}
 	if f, err := open.store.FileSystem(); err == nil && f.ReadOnly {
 		open.Close()

@@ -96,7 +96,7 @@ func LeftBehind(state, path string) (bool, error) {
 
 // FindRun returns one run; ErrNoRun.
 func FindRun(state, id string) (RunInfo, error) {
-	if !validRunID(id) {
+	if !ValidRunID(id) {
 		return RunInfo{}, fmt.Errorf("%w: %q", ErrNoRun, id)
 	}
 	list, err := Runs(state)
@@ -111,7 +111,9 @@ func FindRun(state, id string) (RunInfo, error) {
 	return RunInfo{}, fmt.Errorf("%w: %q", ErrNoRun, id)
 }
 
-func validRunID(id string) bool {
+// ValidRunID tells whether an id can be one of a run: its journal lies in a
+// directory of that name.
+func ValidRunID(id string) bool {
 	if id == "" || id[0] == '.' || len(id) > 64 {
 		return false
 	}

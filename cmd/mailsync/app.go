@@ -17,7 +17,6 @@ import (
 	"mailsync/cmd/mailsync/runlog"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
-	"mailsync/restore/remote"
 	"mailsync/scan/budget"
 )
 
@@ -45,10 +44,9 @@ type app struct {
 	pageErr  error        // the first line that it could not take
 	html     string
 	hosts    hosts
-	onlyHere sync.Once   // that the record has no copy elsewhere is told once
-	several  bool        // several stores are looked at side by side
-	turn     sync.Mutex  // whose lines are written, where there are several
-	offer    remote.Host // what this command lets other hosts read; nil = nothing
+	onlyHere sync.Once  // that the record has no copy elsewhere is told once
+	several  bool       // several stores are looked at side by side
+	turn     sync.Mutex // whose lines are written, where there are several
 }
 
 // globals are the flags of every command.

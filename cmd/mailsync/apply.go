@@ -41,14 +41,19 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	h := plan.Header()
 	set := a.budgets()
 	into := a.storeOfRun(h.Store, h.Path)
-	if err := a.targetHere(into); err != nil {
-		return outcome{}, err
-	}
-	target, err := a.openLive(into, set, trustFiles)
+	there, err := a.farTarget(ctx, into)
 	if err != nil {
 		return outcome{}, err
 	}
-	defer target.close()
+	var site *restore.Site
+	if there == nil {
+		target, err := a.openLive(into, set, trustFiles)
+		if err != nil {
+			return outcome{}, err
+		}
+		defer target.close()
+		site = target.site()
+	}
 	sources := restore.BySource{}
 	var sides []*side
 	for _, src := range h.Sources {
@@ -61,7 +66,12 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 			sources[src.Name] = from
 			continue
 		}
-		sd, err := a.openStore(ctx, a.storeOfRun(src.Name, src.Path), set, trustFiles)
+		s := a.storeOfRun(src.Name, src.Path)
+		if there.beside(s) {
+			there.sourceBeside(s)
+			continue
+		}
+		sd, err := a.openStore(ctx, s, set, trustFiles)
 		if err != nil {
 			return outcome{}, err
 		}
@@ -82,12 +92,12 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 		if err := a.listPlan(ctx, plan); err != nil {
 			return out, err
 		}
-		return out, a.tidy(ctx, w, applied{site: target.site()})
+		return out, a.tidy(ctx, w, applied{site: site, there: there})
 	}
 	if err := a.confirm(ctx, w, "Apply this plan to "+ui.Name(h.Store)+"?"); err != nil {
 		return outcome{}, err
 	}
-	did, err := a.apply(ctx, plan, applied{site: target.site(), src: sources, readers: askers(sides)})
+	did, err := a.apply(ctx, plan, applied{site: site, there: there, src: sources, readers: there.askers(sides, len(h.Sources))})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(h.Store, &did)

@@ -42,7 +42,7 @@ func (a *app) diff(ctx context.Context, args []string, globs config.Globs, recor
 	if err != nil {
 		return outcome{}, err
 	}
-	sides, err := a.openSides(ctx, stores, offline, a.readingBudgets(), trustStamps, len(stores)-2)
+	sides, err := a.openSides(ctx, stores, offline, a.readingBudgets(), trustStamps, len(stores)-2, nil)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -115,7 +115,7 @@ func (h *farHost) connect(ctx context.Context, a *app, host string) error {
 	first, cancel := context.WithTimeoutCause(ctx, greeting, fmt.Errorf("%w: no answer within %s", remote.ErrLost, ui.Duration(greeting)))
 	defer cancel()
 	h.peer, err = remote.Connect(first, pipe, remote.Options{
-		Program: strings.ReplaceAll(buildInfo().Version, " ", "_"), Name: host, BytesPerSec: int64(network), Classes: errorClasses, Host: a.offer, Spill: spill,
+		Program: strings.ReplaceAll(buildInfo().Version, " ", "_"), Name: host, BytesPerSec: int64(network), Classes: errorClasses, Spill: spill,
 	})
 	if err == nil {
 		said.forward()

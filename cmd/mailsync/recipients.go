@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore/replay"
@@ -21,13 +20,10 @@ func (a *app) resolver(ctx context.Context, target *side) (replay.Resolver, erro
 		VirtualMailbox: r.Mailboxes, VirtualMailboxBase: r.MailboxBase, PasswdFiles: r.PasswdFiles, Command: r.Command, AsOf: r.AsOf,
 		Mailboxes: names,
 	}
-	if target.scanner != nil {
-		m.At = a.mailboxAt(ctx, target)
+	if place := target.placed(ctx); place != nil {
+		m.At = target.mailboxAt(ctx, place)
 		if target.store.Layout != "" {
-			m.Placed = func(name string) bool {
-				_, err := target.scanner.Place(ctx, name)
-				return err == nil
-			}
+			m.Placed = func(name string) bool { return place(name) != "" }
 		}
 	}
 	if m.Userdbs, err = a.userdbs(ctx); err != nil {
@@ -60,24 +56,4 @@ func (a *app) userdbs(ctx context.Context) ([]replay.Userdb, error) {
 		out = append(out, &userdb.Doveadm{Command: r.Doveadm, Maildir: r.HomeMaildir})
 	}
 	return out, nil
-}
-
-// mailboxAt names the mailbox whose Maildir is at an absolute path. The paths
-// are looked up once, when the first is asked for.
-func (a *app) mailboxAt(ctx context.Context, target *side) func(string) string {
-	var paths map[string]string
-	return func(path string) string {
-		if paths == nil {
-			paths = map[string]string{}
-			for h, err := range target.scanner.Mailboxes(ctx) {
-				if err != nil {
-					break
-				}
-				if p, err := target.scanner.Place(ctx, h.Name); err == nil {
-					paths[p.Root] = h.Name
-				}
-			}
-		}
-		return paths[strings.TrimRight(path, "/")]
-	}
 }

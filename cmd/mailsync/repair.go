@@ -56,9 +56,10 @@ func (a *app) confirm(ctx context.Context, w *writeFlags, question string) error
 
 // applied is what carrying out a plan needs beyond the plan.
 type applied struct {
-	site *restore.Site
-	of   string // undo: the run that is taken back
-	src  restore.Source
+	site  *restore.Site
+	there *farTarget // the target is on another host; nil: it is at site
+	of    string     // undo: the run that is taken back
+	src   restore.Source
 	// readers is how many messages are asked for at a time; 0 = as for sources
 	// on this host. Each costs a way to and fro where the source is on another.
 	readers int
@@ -66,12 +67,12 @@ type applied struct {
 
 // apply carries out a plan in a run of its own.
 func (a *app) apply(ctx context.Context, plan *restore.Plan, x applied) (outcome, error) {
-	run, err := a.begin(&x)
+	run, progress, err := a.begin(ctx, &x)
 	if err != nil {
 		return outcome{}, err
 	}
 	f := plan.Forecast()
-	stop := a.out.Progress(ctx, a.poke, a.applying(run, f.Actions))
+	stop := a.out.Progress(ctx, a.poke, a.applying(progress, f.Actions))
 	var failed error
 	for act, err := range run.Apply(ctx, plan, x.src) {
 		if err != nil {
@@ -91,8 +92,27 @@ func (a *app) apply(ctx context.Context, plan *restore.Plan, x applied) (outcome
 	return a.applyOutcome(run, failed)
 }
 
-// begin starts a run and its journal.
-func (a *app) begin(x *applied) (*restore.Run, error) {
+// begin starts a run and its journal, where the store is.
+func (a *app) begin(ctx context.Context, x *applied) (run writing, progress *restore.Progress, err error) {
+	if x.there != nil {
+		far, err := x.there.begin(ctx, x)
+		if err != nil {
+			return nil, nil, err
+		}
+		run, progress = far, &far.Progress
+	} else {
+		own, err := a.beginHere(x)
+		if err != nil {
+			return nil, nil, err
+		}
+		run, progress = own, &own.Progress
+	}
+	a.written(run.ID())
+	return run, progress, nil
+}
+
+// beginHere starts a run on this host.
+func (a *app) beginHere(x *applied) (*restore.Run, error) {
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, err
@@ -101,37 +121,41 @@ func (a *app) begin(x *applied) (*restore.Run, error) {
 	if err != nil {
 		return nil, a.runProblem(err)
 	}
-	a.summary.Run = run.ID()
+	return run, nil
+}
+
+// written takes up that a run has begun: from now on there is something to tell.
+func (a *app) written(id string) {
+	a.summary.Run = id
 	if a.log != nil {
 		a.log.Release()
 	}
-	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + a.cmdline("undo", run.ID())
-	return run, nil
+	a.resume = "nothing acknowledged is lost; go on with: " + a.again() + "\nor take it back with: " + a.cmdline("undo", id)
 }
 
 // tidy removes what runs that died on the store have left under temporary
 // names. A command that has work does so by its run; here there is none.
 func (a *app) tidy(ctx context.Context, w *writeFlags, x applied) error {
 	state, err := a.stateDir()
-	if err != nil || !w.yes {
+	if err != nil || !w.yes || x.there != nil { // another host takes up what is left with its next run
 		return err
 	}
 	if left, err := restore.LeftBehind(state, x.site.Path); err != nil || !left {
 		return a.runProblem(err)
 	}
-	run, err := a.begin(&x)
+	run, err := a.beginHere(&x)
 	if err != nil {
 		return err
 	}
+	a.written(run.ID())
 	return a.runProblem(run.End(run.Tidy(ctx)))
 }
 
 // again is the command line of this run.
 func (a *app) again() string { return ui.Command(append([]string{"mailsync"}, a.args...)...) }
 
-func (a *app) applying(run *restore.Run, total int64) func() ui.Snapshot {
+func (a *app) applying(p *restore.Progress, total int64) func() ui.Snapshot {
 	return func() ui.Snapshot {
-		p := &run.Progress
 		return ui.Snapshot{
 			Stage: "applying", Done: p.Done.Load() + p.Failed.Load(), Total: total, Unit: "action",
 			Bytes: p.Bytes.Load(), Found: p.Failed.Load(), FoundAs: "failure",
@@ -140,7 +164,7 @@ func (a *app) applying(run *restore.Run, total int64) func() ui.Snapshot {
 }
 
 // applyOutcome turns the end of a run into an outcome and the summary's counts.
-func (a *app) applyOutcome(run *restore.Run, failed error) (outcome, error) {
+func (a *app) applyOutcome(run writing, failed error) (outcome, error) {
 	c := run.Counts()
 	a.addActions(&c)
 	o := outcome{findings: c.Refused > 0 || c.Open > 0, partial: c.Failed > 0}
@@ -173,9 +197,12 @@ func (a *app) addActions(c *restore.Counts) {
 // runProblem says what to do about an error of a plan or a run.
 func (a *app) runProblem(err error) error {
 	p := &ui.Problem{Why: err}
+	var told *ui.Problem
 	switch {
 	case ended(err):
 		return err
+	case errors.Is(err, restore.ErrUnreachable) && !errors.As(err, &told):
+		p.Code, p.Hint = exitPartial, broken+a.again()
 	case errors.Is(err, restore.ErrBusy):
 		p.Hint = "mailsync runs shows it; try again when it has ended"
 	case errors.Is(err, restore.ErrReadOnly):

@@ -60,22 +60,14 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, err
 	}
 	defer closeSides(append(others, target))
-	if o.writes() && target.scanner == nil {
+	if o.writes() && target.scanner == nil && target.far == nil {
 		return outcome{}, usage("%s is taken from its record: only audit, --dry-run and --plan can do that", ui.Name(target.store.Name))
 	}
 	if err := a.permitted(&o.writeFlags); err != nil {
 		return outcome{}, err
 	}
 	opt.Target, opt.Witness = target.source(), target.witness()
-	if site := target.site(); site != nil {
-		opt.FolderDir = func(mailbox, folder string) (string, error) {
-			p, err := site.Place(mailbox)
-			if err != nil {
-				return "", err
-			}
-			return p.Folders().Dir(folder)
-		}
-	}
+	opt.FolderDir = target.folderDir()
 	for _, s := range others {
 		opt.Others = append(opt.Others, s.source())
 	}
@@ -87,7 +79,7 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 			return outcome{}, &ui.Problem{Why: err, Code: exitNoInput}
 		}
 	}
-	if opt.Ledger, err = a.ledger(target, !o.writes()); err != nil {
+	if opt.Ledger, err = a.ledger(ctx, target, !o.writes()); err != nil {
 		return outcome{}, a.replayProblem(err)
 	}
 	defer opt.Ledger.Close()
@@ -131,7 +123,7 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		return a.keepReplayPlan(ctx, run, o, target, from)
 	}
 	var d replay.Deliverer
-	var written *restore.Run
+	var written writing
 	if o.writes() && exp.WouldDeliver > 0 {
 		a.out.Say("%s to deliver (%s) into %s.", a.out.Style.Bold(ui.Plural(exp.WouldDeliver, "message")), ui.Bytes(exp.Bytes), ui.Name(target.store.Name))
 		if via != nil {
@@ -148,7 +140,12 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 			defer sent.Close()
 			d = sent
 		} else {
-			if written, err = a.begin(&applied{site: target.site()}); err != nil {
+			x := applied{site: target.site()}
+			if x.there, err = a.farTarget(ctx, target.store); err != nil {
+				return outcome{}, err
+			}
+			x.readers = x.there.askers(nil, 1)
+			if written, _, err = a.begin(ctx, &x); err != nil {
 				return outcome{}, err
 			}
 			d = written

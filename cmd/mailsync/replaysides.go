@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
-	"mailsync/restore"
 	"mailsync/restore/replay"
 )
 
@@ -22,11 +22,6 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if o.writes() || o.plan != "" {
-		if err := a.targetHere(target); err != nil {
-			return nil, nil, err
-		}
 	}
 	offline := map[string]bool{}
 	var rest []*config.Store
@@ -48,14 +43,14 @@ func (a *app) replaySides(ctx context.Context, o *replayFlags) (*side, []*side, 
 		offline[s.Path] = true
 		add(s)
 	}
-	sides, err := a.openSides(ctx, []*config.Store{target}, offline, a.budgets(), trustFiles, 0)
+	sides, err := a.openSides(ctx, []*config.Store{target}, offline, a.budgets(), trustFiles, 0, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	// What was deleted on another configured store counts too; its record says so.
 	var others []*side
 	for _, name := range a.cfg.StoreNames() {
-		if s := a.cfg.Stores[name]; !config.IsRemote(s.Path) && !config.IsPath(target.Name) {
+		if s := a.cfg.Stores[name]; !config.IsPath(target.Name) {
 			offline[s.Path] = true
 			add(s)
 		}
@@ -84,13 +79,15 @@ func (a *app) defaultTarget(ctx context.Context, o *replayFlags) (*config.Store,
 	var stores []*config.Store
 	for _, name := range names {
 		s := a.cfg.Stores[name]
-		if config.IsRemote(s.Path) {
-			continue
-		}
 		c := replay.Candidate{Name: name, Role: s.Role.String()}
-		if sd, err := a.openLive(s, set, trustStamps); err == nil {
+		if sd, err := a.openStore(ctx, s, set, trustStamps); err == nil {
 			defer sd.close()
 			c.Source = sd.source()
+			if rec, err := a.record(s); err == nil && sd.far != nil {
+				c.Source = a.recordedStore(s, rec, time.Time{}) // the copy here: nobody waits for a million answers
+			}
+		} else if cancelled(ctx) != nil {
+			return nil, context.Cause(ctx)
 		} else {
 			c.Unreachable = true
 		}
@@ -107,22 +104,25 @@ func (a *app) defaultTarget(ctx context.Context, o *replayFlags) (*config.Store,
 }
 
 // ledger opens the memory of earlier replays into this store.
-func (a *app) ledger(target *side, readOnly bool) (*replay.Ledger, error) {
+func (a *app) ledger(ctx context.Context, target *side, readOnly bool) (*replay.Ledger, error) {
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, err
 	}
-	name := key(target.store)
-	if target.base != nil && target.base.Record().Generation > 1 {
-		name = fmt.Sprintf("%s#%d", name, target.base.Record().Generation)
+	name, base := key(target.store), target.base
+	if target.far != nil {
+		base, _ = a.record(target.store) // the copy that is kept here, where there is one
 	}
-	runs, err := restore.Runs(state)
+	if base != nil && base.Record().Generation > 1 {
+		name = fmt.Sprintf("%s#%d", name, base.Record().Generation)
+	}
+	runs, err := a.runsInto(ctx, target.store)
 	if err != nil {
 		return nil, err
 	}
 	undone := map[string]bool{}
-	for i := range runs {
-		undone[runs[i].ID] = runs[i].UndoneBy != ""
+	for _, x := range runs {
+		undone[x.ID] = x.UndoneBy != ""
 	}
 	l, err := replay.OpenLedger(filepath.Join(state, "ledgers"), name, readOnly)
 	if err != nil {

@@ -95,20 +95,25 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	if o.dryRun && o.plan != "" {
 		return outcome{}, usage("--dry-run and --plan exclude each other: --plan writes nothing but the plan")
 	}
-	sides, others, err := a.restoreSides(ctx, target, o)
+	sides, others, there, err := a.restoreSides(ctx, target, o)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer closeSides(sides)
 	defer closeSides(others)
+	defer there.close()
 	if err := a.permitted(&o.writeFlags); err != nil {
 		return outcome{}, err
 	}
-	sources, err := a.fillPlan(&opt, sides, others, o)
-	if err != nil {
+	o.only.globs = o.mailbox
+	sources := a.planSources(&opt, sides, there)
+	made := func() (*restore.Plan, error) { return restore.NewPlan(ctx, opt) }
+	if there != nil {
+		made = func() (*restore.Plan, error) { return there.plan(ctx, &opt, sides[1:], others, o) }
+	} else if err := a.fillPlan(&opt, sides, others, o); err != nil {
 		return outcome{}, err
 	}
-	plan, err := a.decide(ctx, &opt, o)
+	plan, err := a.decide(ctx, &opt, o, made)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -123,12 +128,12 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 		if err := a.listPlan(ctx, plan); err != nil {
 			return out, err
 		}
-		return out, a.tidy(ctx, &o.writeFlags, applied{site: opt.Site})
+		return out, a.tidy(ctx, &o.writeFlags, applied{site: opt.Site, there: there})
 	}
 	if err := a.confirm(ctx, &o.writeFlags, "Apply this plan to "+ui.Name(target)+"?"); err != nil {
 		return out, err
 	}
-	did, err := a.apply(ctx, plan, applied{site: opt.Site, src: sources, readers: askers(sides)})
+	did, err := a.apply(ctx, plan, applied{site: opt.Site, there: there, src: sources, readers: there.askers(sides, len(sides)-1)})
 	did.partial = did.partial || out.partial
 	if err == nil {
 		a.tellRestored(target, &did)
@@ -138,20 +143,18 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 
 // restoreSides opens target and sources, and the stores that only --recorded
 // names: what was deleted there counts, too.
-func (a *app) restoreSides(ctx context.Context, target string, o *restoreFlags) (sides, others []*side, err error) {
+// A target on another host is opened there, and so are the sources beside it.
+func (a *app) restoreSides(ctx context.Context, target string, o *restoreFlags) (sides, others []*side, there *farTarget, err error) {
 	stores, err := a.stores(append([]string{target}, o.from...))
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.targetHere(stores[0]); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	offline := map[string]bool{}
 	var witnesses []*config.Store
 	for _, name := range o.recorded {
 		s, err := a.store(name)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		offline[s.Path] = true
 		named := false
@@ -165,62 +168,77 @@ func (a *app) restoreSides(ctx context.Context, target string, o *restoreFlags) 
 	if o.writes() {
 		for _, s := range stores {
 			if offline[s.Path] {
-				return nil, nil, usage("%s is taken from its record, which holds no mail: only --dry-run and --plan can do that", ui.Name(s.Name))
+				return nil, nil, nil, usage("%s is taken from its record, which holds no mail: only --dry-run and --plan can do that", ui.Name(s.Name))
 			}
 		}
 	}
+	if !offline[stores[0].Path] {
+		if there, err = a.farTarget(ctx, stores[0]); err != nil {
+			return nil, nil, nil, err
+		}
+	}
 	set := a.budgets()
-	if sides, err = a.openSides(ctx, stores, offline, set, trustFiles, 0); err != nil {
-		return nil, nil, err
+	if sides, err = a.openSides(ctx, stores, offline, set, trustFiles, 0, there); err != nil {
+		return nil, nil, nil, err
 	}
-	if others, err = a.openSides(ctx, witnesses, offline, set, trustFiles, 0); err != nil {
+	if others, err = a.openSides(ctx, witnesses, offline, set, trustFiles, 0, there); err != nil {
 		closeSides(sides)
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return sides, others, nil
+	return sides, others, there, nil
 }
 
-// fillPlan wires the stores into the options of a plan.
-func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *restoreFlags) (restore.Source, error) {
+// planSources names the stores in the header of a plan, and returns where this
+// process gets the bytes from.
+func (a *app) planSources(opt *restore.PlanOptions, sides []*side, there *farTarget) restore.Source {
 	target := sides[0]
-	opt.Target, opt.Site, opt.Spill = target.compared(), target.site(), spill
-	opt.Workers = comparers(append(slices.Clone(sides), others...))
 	opt.Header = restore.PlanHeader{Command: a.command, Store: target.store.Name, Path: target.store.Path, Made: a.began}
 	sources := restore.BySource{}
 	for _, s := range sides[1:] {
-		opt.Sources = append(opt.Sources, s.compared())
 		opt.Header.Sources = append(opt.Header.Sources, restore.PlanSource{Name: s.store.Name, Path: s.store.Path})
 		if src := s.messages(); src != nil {
 			sources[s.store.Name] = src
+		} else if there.beside(s.store) {
+			there.sourceBeside(s.store)
 		}
+	}
+	return sources
+}
+
+// fillPlan wires the stores into the options of a plan that is made here.
+func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *restoreFlags) error {
+	target := sides[0]
+	opt.Target, opt.Site, opt.Spill = target.compared(), target.site(), spill
+	opt.Workers = comparers(append(slices.Clone(sides), others...))
+	for _, s := range sides[1:] {
+		opt.Sources = append(opt.Sources, s.compared())
 	}
 	for _, s := range others {
 		opt.Others = append(opt.Others, s.compared())
 	}
-	o.only.globs = o.mailbox
 	if len(o.mailbox) > 0 {
 		opt.Mailbox, opt.Named, opt.Order = o.only.match, o.mailbox.Match, o.mailbox.Rank
 	}
 	state, err := a.stateDir()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if opt.Resume, err = restore.Interrupted(state, target.store.Path); err != nil {
-		return nil, a.runProblem(err)
+		return a.runProblem(err)
 	}
-	return sources, nil
+	return nil
 }
 
 // decide makes the plan and shows it. Where messages are undecided and a
 // person is there, it asks once and plans again with the answer.
-func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFlags) (*restore.Plan, error) {
+func (a *app) decide(ctx context.Context, opt *restore.PlanOptions, o *restoreFlags, made func() (*restore.Plan, error)) (*restore.Plan, error) {
 	for {
 		p := new(restore.PlanProgress)
 		opt.Progress = p
 		stop := a.out.Progress(ctx, a.poke, func() ui.Snapshot {
 			return ui.Snapshot{Stage: "planning", Done: p.Messages.Load(), Unit: "message"}
 		})
-		plan, err := restore.NewPlan(ctx, *opt)
+		plan, err := made()
 		stop()
 		switch {
 		case errors.Is(err, manifest.ErrOther):

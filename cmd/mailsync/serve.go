@@ -29,7 +29,7 @@ type serveFlags struct {
 func (a *app) serveCommand() *cobra.Command {
 	var o serveFlags
 	c := &cobra.Command{
-		Use: "serve --stdio", Short: "let mailsync on another host look at stores of this one",
+		Use: "serve --stdio", Short: "let mailsync on another host work on stores of this one",
 		Long: `Serve speaks to a mailsync on another host over its standard input and output:
 that one has started it, by ssh. Nothing listens on a port. As a forced command
 of an SSH key it hands out what its flags allow, whatever the other side asks
@@ -90,7 +90,8 @@ func (h *server) OpenStore(_ context.Context, spec remote.Spec) (*remote.Served,
 	}
 	out := &remote.Served{
 		Source: sd.scanner, Witness: sd.scanner, Messages: restore.FromSite(sd.site()),
-		Close: func() error { sd.close(); return nil },
+		Folders: remote.Folders{FS: sd.store.Folders == config.FS, UTF8: sd.store.UTF8},
+		Close:   func() error { sd.close(); return nil },
 	}
 	if sd.recorded != nil {
 		out.Record, out.Heads, out.About = sd.recorded, sd.base.Heads, sd.base.Record()

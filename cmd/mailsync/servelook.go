@@ -51,7 +51,7 @@ func (h *server) scan(ctx context.Context, t *remote.Task, q *lookTask) (*farRes
 	if h.readOnly && (q.Accept || q.Adopt) {
 		return nil, fmt.Errorf("%w: --accept and --adopt change what is held for the truth, and this is read-only", remote.ErrRefused)
 	}
-	globs, err := q.globs()
+	globs, err := checkGlobs(q.Mailbox)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (h *server) scan(ctx context.Context, t *remote.Task, q *lookTask) (*farRes
 
 // verify verifies a store of this host against the record of this host.
 func (h *server) verify(ctx context.Context, t *remote.Task, q *lookTask) (*farResult, error) {
-	globs, err := q.globs()
+	globs, err := checkGlobs(q.Mailbox)
 	if err != nil {
 		return nil, err
 	}

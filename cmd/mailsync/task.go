@@ -35,14 +35,14 @@ type lookTask struct {
 	CrashAt     int64       `cbor:"10,keyasint,omitempty"` // nanoseconds since 1970
 }
 
-// globs checks the patterns of a task.
-func (t *lookTask) globs() (config.Globs, error) {
-	for _, g := range t.Mailbox {
+// checkGlobs checks patterns that came from another host.
+func checkGlobs(list []string) (config.Globs, error) {
+	for _, g := range list {
 		if err := config.CheckGlob(g); err != nil {
 			return nil, fmt.Errorf("%w: %w", remote.ErrProtocol, err)
 		}
 	}
-	return t.Mailbox, nil
+	return list, nil
 }
 
 // lookEvent is what a look tells while it goes on.

@@ -11,6 +11,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore"
+	"mailsync/restore/remote"
 )
 
 func (a *app) undoCommand() *cobra.Command {
@@ -30,28 +31,15 @@ The last run can be named "last".`,
 }
 
 func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, error) {
-	state, err := a.stateDir()
+	x, info, plan, err := a.planUndo(ctx, id, w)
 	if err != nil {
 		return outcome{}, err
 	}
-	info, err := findRun(state, id)
-	if err != nil {
-		return outcome{}, a.runProblem(err)
-	}
+	defer x.close()
+	defer plan.Close()
 	if err := a.permitted(w); err != nil {
 		return outcome{}, err
 	}
-	s := a.storeOfRun(info.Store, info.Path)
-	sd, err := a.openLive(s, a.budgets(), trustFiles)
-	if err != nil {
-		return outcome{}, err
-	}
-	defer sd.close()
-	plan, err := restore.NewUndo(ctx, state, info.ID)
-	if err != nil {
-		return outcome{}, a.runProblem(err)
-	}
-	defer plan.Close()
 	a.out.Say("Run %s was a %s of %s, %s.", info.ID, info.Command, ui.Name(info.Store), ui.Time(info.Began))
 	if err := a.showPlan(ctx, plan); err != nil {
 		return outcome{}, err
@@ -66,8 +54,7 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 	if err := a.confirm(ctx, w, "Take back run "+info.ID+"?"); err != nil {
 		return outcome{}, err
 	}
-	site := sd.site()
-	o, err := a.apply(ctx, plan, applied{site: site, of: info.ID, src: restore.FromSite(site)})
+	o, err := a.apply(ctx, plan, x.applied)
 	if err == nil {
 		a.tellUndone(info.ID, &o)
 	}
@@ -87,21 +74,79 @@ func (a *app) tellUndone(id string, o *outcome) {
 	}
 }
 
-// findRun finds a run by its id; "last" is the last that can be undone.
-func findRun(state, id string) (restore.RunInfo, error) {
-	if id != "last" {
-		return restore.FindRun(state, id)
+// undoing is where a run is taken back.
+type undoing struct {
+	applied
+	target *side // nil: on another host
+}
+
+func (u *undoing) close() {
+	if u.target != nil {
+		u.target.close()
 	}
-	list, err := restore.Runs(state)
+}
+
+// planUndo plans the taking back of a run, on the host where its journal is.
+func (a *app) planUndo(ctx context.Context, id string, w *writeFlags) (*undoing, restore.RunInfo, *restore.Plan, error) {
+	none := restore.RunInfo{}
+	id, far, err := a.findRun(ctx, id)
 	if err != nil {
-		return restore.RunInfo{}, err
+		return nil, none, nil, err
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Undoable {
-			return list[i], nil
+	if far != nil {
+		there, err := a.farTarget(ctx, far)
+		if err != nil {
+			return nil, none, nil, err
+		}
+		plan, info, err := there.peer.PlanUndo(ctx, &remote.Undo{Run: id, Writes: w.writes()})
+		if err != nil {
+			return nil, none, nil, there.problem(ctx, err)
+		}
+		info.Store, info.Path = far.Name, far.Path
+		return &undoing{applied: applied{there: there, of: id}}, info, plan, nil
+	}
+	state, err := a.stateDir()
+	if err != nil {
+		return nil, none, nil, err
+	}
+	info, err := restore.FindRun(state, id)
+	if err != nil {
+		return nil, none, nil, a.runProblem(err)
+	}
+	sd, err := a.openLive(a.storeOfRun(info.Store, info.Path), a.budgets(), trustFiles)
+	if err != nil {
+		return nil, none, nil, err
+	}
+	plan, err := restore.NewUndo(ctx, state, id)
+	if err != nil {
+		sd.close()
+		return nil, none, nil, a.runProblem(err)
+	}
+	site := sd.site()
+	return &undoing{applied{site: site, src: restore.FromSite(site), of: id}, sd}, info, plan, nil
+}
+
+// findRun finds a run by its id; "last" is the last that can be undone. far is
+// the store of a run whose journal is on another host.
+func (a *app) findRun(ctx context.Context, id string) (string, *config.Store, error) {
+	if id != "last" {
+		far, err := a.notedRun(id)
+		return id, far, err
+	}
+	list, err := a.allRuns(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if len(list.failed) > 0 {
+		return "", nil, list.failed[0]
+	}
+	for i := len(list.runs) - 1; i >= 0; i-- {
+		if x := &list.runs[i]; x.Undoable {
+			far, err := a.notedRun(x.ID)
+			return x.ID, far, err
 		}
 	}
-	return restore.RunInfo{}, fmt.Errorf("%w that can be undone", restore.ErrNoRun)
+	return "", nil, a.runProblem(fmt.Errorf("%w that can be undone", restore.ErrNoRun))
 }
 
 // storeOfRun finds the store that a journal or plan names: by its name in the
@@ -121,14 +166,11 @@ func (a *app) runsCommand() *cobra.Command {
 }
 
 func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
-	state, err := a.stateDir()
+	all, err := a.allRuns(ctx)
 	if err != nil {
 		return outcome{}, err
 	}
-	list, err := restore.Runs(state)
-	if err != nil {
-		return outcome{}, a.runProblem(err)
-	}
+	list := all.runs
 	// An id begins with the time; 80 columns hold what is left.
 	t := ui.Table{{"run (time in UTC)", "command", "store", "ended", ">done", "next"}}
 	var broken []error
@@ -164,8 +206,11 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 			ui.Escape(r.ID), r.Command, ui.Escape(r.Store), r.How, ui.Count(r.Counts.Done), strings.Join(can, ", "),
 		})
 	}
-	if len(list) == 0 {
-		a.out.Say("Nothing was run that wrote into a store (state directory %s).", ui.Escape(state))
+	for _, err := range all.failed {
+		a.out.Problem(a.command, err, ui.Hint(err))
+	}
+	if len(list)+len(all.failed) == 0 {
+		a.out.Say("Nothing was run that wrote into a store (state directory %s).", ui.Escape(all.state))
 		return outcome{}, nil
 	}
 	for _, row := range t.Lines(a.out.Style, 0) {
@@ -177,5 +222,5 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 	for _, err := range broken {
 		a.out.Warn("%s", ui.Oneline(err, 500))
 	}
-	return outcome{partial: len(broken) > 0}, cancelled(ctx)
+	return outcome{partial: len(broken)+len(all.failed) > 0}, cancelled(ctx)
 }

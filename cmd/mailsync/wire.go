@@ -379,13 +379,16 @@ func (a *app) resolveRecorded(names []string, stores ...*config.Store) (map[stri
 
 // openSides opens stores, live or recorded. Hosts are asked side by side; down
 // is how many of the stores may be unknown because their hosts do not answer.
-func (a *app) openSides(ctx context.Context, stores []*config.Store, recorded map[string]bool, set *budget.Set, t trust, down int) ([]*side, error) {
+// What lies on the host of a target there is left for that host to open.
+func (a *app) openSides(ctx context.Context, stores []*config.Store, recorded map[string]bool, set *budget.Set, t trust, down int, there *farTarget) ([]*side, error) {
 	sides, errs := make([]*side, len(stores)), make([]error, len(stores))
 	var far sync.WaitGroup
 	for i, s := range stores {
 		switch {
 		case recorded[s.Path]:
 			sides[i], errs[i] = a.openRecorded(s)
+		case there.beside(s):
+			sides[i] = &side{store: s}
 		case s.Host() != "":
 			far.Go(func() { sides[i], errs[i] = a.openFar(ctx, s, t) })
 		default:

@@ -31,6 +31,12 @@ type Spec struct {
 	RecordOnly    bool   `cbor:"16,keyasint,omitempty"` // the store itself is not looked at
 }
 
+// Folders is how folders lie below a mailbox of a store.
+type Folders struct {
+	FS   bool // as directories in directories; else as Maildir++
+	UTF8 bool // names are UTF-8; else modified UTF-7
+}
+
 // Served is an open store of this host.
 type Served struct {
 	Source  compare.Source
@@ -43,6 +49,7 @@ type Served struct {
 	About manifest.StoreRecord
 	// Messages hands out messages; nil: a record has none.
 	Messages restore.Source
+	Folders  Folders
 	Close    func() error
 }
 
@@ -55,8 +62,6 @@ type Task struct {
 	// Event tells the caller something while the task runs, in order. It may be
 	// called by several goroutines.
 	Event func([]byte) error
-	// Caller serves what the caller offers for this task: stores to restore from.
-	Caller *Peer
 }
 
 // Host is what one end serves. The stores that it opens are used by several
@@ -67,4 +72,20 @@ type Host interface {
 	OpenStore(ctx context.Context, s Spec) (*Served, error)
 	// Run does a task and returns its result.
 	Run(ctx context.Context, t *Task) ([]byte, error)
+}
+
+// Writable is a Host whose stores may be planned for and written into. Journals
+// and quarantine are its own. Each method fails with ErrRefused where the store,
+// or writing into it, is not to be had.
+type Writable interface {
+	Host
+	// Plan plans what would be restored into a store of this host. matched tells
+	// whether a mailbox matched the patterns.
+	Plan(ctx context.Context, r *Restoration, p *restore.PlanProgress) (plan *restore.Plan, matched bool, err error)
+	// PlanUndo plans the taking back of a run of this host.
+	PlanUndo(ctx context.Context, u *Undo) (*restore.Plan, restore.RunInfo, error)
+	// Runs tells of the runs of this host into stores that are served.
+	Runs(ctx context.Context) ([]restore.RunInfo, error)
+	// Begin begins a run; release undoes what it took, after the run's end.
+	Begin(ctx context.Context, o *RunOptions) (run *restore.Run, release func(), err error)
 }

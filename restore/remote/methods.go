@@ -25,6 +25,10 @@ const (
 	methodArchive  = "archive"  // archiveRequest → archiveAbout
 	methodWalk     = "walk"     // archiveRequest → archiveFile, and where it is small: data …, messageEnd; …
 	methodFile     = "file"     // archiveRequest → archiveFile, data …, messageEnd
+	methodPlan     = "plan"     // restoration → planItem …, data … (the plan), planItem
+	methodUndo     = "undo"     // Undo → planItem, data … (the plan)
+	methodRuns     = "runs"     // nothing → runsItem …
+	methodRun      = "run"      // runRequest, then runInput and data … (a plan) → runItem …; see runwire.go
 )
 
 // opened tells of an open store.
@@ -35,6 +39,8 @@ type opened struct {
 	Witness  bool   `cbor:"4,keyasint,omitempty"`
 	Record   *about `cbor:"5,keyasint,omitempty"`
 	Size     int64  `cbor:"6,keyasint,omitempty"` // recorded messages
+	FS       bool   `cbor:"7,keyasint,omitempty"` // of Folders
+	UTF8     bool   `cbor:"8,keyasint,omitempty"`
 }
 
 type info struct {

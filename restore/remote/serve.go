@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -101,19 +100,21 @@ func (s *served) stream(stream *yamux.Stream) {
 	var q request
 	err = Decode(p, &q)
 	_ = stream.SetReadDeadline(time.Time{})
+	in := newInput(q.Method == methodRun)
 	watched := make(chan struct{})
-	go func() { // the caller says no more; it may hang up
+	go func() { // the caller goes on, or says no more; it may hang up
 		defer close(watched)
-		_, err := r.r.ReadByte()
+		err := in.watch(r.frames)
 		if !errors.Is(err, net.ErrClosed) {
-			cancel(fmt.Errorf("%w: the other end wants no more", ErrLost))
+			cancel(err)
 		}
 	}()
 	rest := r.alive()
 	if err == nil {
-		err = s.inTurn(ctx, func() error { return s.handle(r, &q) })
+		err = s.inTurn(ctx, func() error { return s.handle(r, &q, in) })
 	}
 	rest()
+	in.close()
 	if err != nil && errors.Is(context.Cause(ctx), ErrLost) {
 		err = context.Cause(ctx)
 	}
@@ -136,22 +137,29 @@ func (s *served) inTurn(ctx context.Context, do func() error) error {
 	return do()
 }
 
-func (s *served) handle(r *reply, q *request) (err error) {
+func (s *served) handle(r *reply, q *request, in *input) (err error) {
 	defer func() {
 		if x := recover(); x != nil {
 			err = fmt.Errorf("bug in what serves %q: %v", q.Method, x)
 		}
 	}()
-	if s.p.o.Host == nil {
-		return fmt.Errorf("%w: nothing is served here", ErrRefused)
-	}
 	switch q.Method {
-	case methodOpen:
+	case methodOpen, methodTask:
+		if s.p.o.Host == nil {
+			return fmt.Errorf("%w: nothing is served here", ErrRefused)
+		}
+		if q.Method == methodTask {
+			return s.task(r, q.Body)
+		}
 		return s.open(r, q.Body)
-	case methodTask:
-		return s.task(r, q.Body)
 	case methodArchive, methodWalk, methodFile:
 		return s.archive(r, q)
+	case methodPlan, methodUndo, methodRuns, methodRun:
+		h, ok := s.p.o.Host.(Writable)
+		if !ok {
+			return fmt.Errorf("%w: nothing is written here", ErrRefused)
+		}
+		return s.write(h, r, q, in)
 	}
 	s.mu.Lock()
 	st := s.stores[q.Store]
@@ -161,10 +169,16 @@ func (s *served) handle(r *reply, q *request) (err error) {
 	}
 	switch q.Method {
 	case methodClose:
-		s.mu.Lock()
-		delete(s.stores, q.Store)
-		s.mu.Unlock()
-		return st.close()
+		return s.drop(q.Store)
+	case methodMessage:
+		return st.message(r, q.Body)
+	case methodSmall:
+		return st.small(r, q.Body)
+	}
+	if st.Source == nil {
+		return fmt.Errorf("%w: it hands out messages only", ErrRefused)
+	}
+	switch q.Method {
 	case methodSums:
 		return st.sums(r, q.Body)
 	case methodHeads:
@@ -177,10 +191,6 @@ func (s *served) handle(r *reply, q *request) (err error) {
 		return st.lookup(r, q.Body)
 	case methodEvidence:
 		return st.evidence(r, q.Body)
-	case methodMessage:
-		return st.message(r, q.Body)
-	case methodSmall:
-		return st.small(r, q.Body)
 	}
 	return fmt.Errorf("%w: method %q is not known", ErrProtocol, q.Method)
 }
@@ -208,22 +218,13 @@ func (s *served) open(r *reply, body []byte) error {
 	if err != nil {
 		return err
 	}
-	st := &servedStore{Served: h}
-	out := opened{Info: infoOf(h.Source.Info()), Messages: h.Messages != nil, Witness: h.Witness != nil}
-	if h.Record != nil {
-		a := &h.About
-		out.Record = &about{
-			FSID: a.FSID, FSType: a.FSType, Device: a.Device, RootInode: a.RootInode, Host: a.Host, BootID: a.BootID,
-			Alg: uint8(a.Alg), Began: nanos(a.Complete.Began), Ended: nanos(a.Complete.Ended), Open: nanos(a.Open.Began),
-			Messages: a.Messages, Mailboxes: a.Mailboxes,
+	out, err := s.add(h)
+	if err != nil {
+		if h.Close != nil {
+			err = errors.Join(err, h.Close())
 		}
-		out.Size = a.Messages
+		return err
 	}
-	s.mu.Lock()
-	s.next++
-	out.Store = s.next
-	s.stores[out.Store] = st
-	s.mu.Unlock()
 	return r.sendValue(frameItem, out)
 }
 
@@ -233,7 +234,7 @@ func (s *served) task(r *reply, body []byte) error {
 		return err
 	}
 	var mu sync.Mutex
-	t := &Task{Name: q.Name, Body: q.Body, Caller: s.p, Event: func(p []byte) error {
+	t := &Task{Name: q.Name, Body: q.Body, Event: func(p []byte) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if err := r.sendValue(frameItem, taskItem{Event: p}); err != nil {
@@ -341,30 +342,3 @@ func (h *heads) send(r *reply, all bool) error {
 	h.Heads = h.Heads[:0]
 	return err
 }
-
-// data is a writer of data frames.
-type data struct {
-	r    *reply
-	pack func([]byte) []byte // nil: as it is
-}
-
-// Write implements io.Writer.
-func (d *data) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		part := p[:min(len(p), maxData)]
-		p = p[len(part):]
-		kind := frameData
-		if d.pack != nil {
-			if z := d.pack(part); z != nil {
-				kind, part = framePacked, z
-			}
-		}
-		if err := d.r.send(kind, part); err != nil {
-			return 0, err
-		}
-	}
-	return n, nil
-}
-
-var _ io.Writer = (*data)(nil)

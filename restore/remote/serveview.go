@@ -81,7 +81,7 @@ func gaps(v compare.View) (out []gap) {
 // writeManifest sends a manifest with the mailbox as the view knows it now.
 func writeManifest(r *reply, v compare.View, fill func(*manifest.Writer) error) error {
 	mb := *v.Mailbox()
-	out := bufio.NewWriterSize(&data{r: r}, maxData)
+	out := bufio.NewWriterSize(&data{f: r.frames}, maxData)
 	w, err := manifest.NewWriter(out, &mb)
 	if err != nil {
 		return err
@@ -198,7 +198,7 @@ func (r *reply) body(in io.Reader) error {
 	defer buffers.Put(buf)
 	p := newPacker()
 	defer p.release()
-	out := &data{r: r, pack: p.pack}
+	out := &data{f: r.frames, pack: p.pack}
 	var size int64
 	for {
 		n, err := io.ReadFull(in, *buf)
@@ -239,7 +239,7 @@ func (st *servedStore) small(r *reply, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err := (&data{r: r}).Write(p); err != nil {
+	if _, err := (&data{f: r.frames}).Write(p); err != nil {
 		return err
 	}
 	return r.sendValue(frameItem, messageEnd{Size: int64(len(p)), Digest: digestOf(manifest.BLAKE3.Sum(p))})
