@@ -1,12 +1,17 @@
 package restore
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"mailsync/manifest"
 )
 
 // The owner of the tree swaps a directory for a symbolic link to elsewhere,
@@ -124,4 +129,74 @@ func TestUnsafeNames(t *testing.T) {
 			t.Errorf("path %q refused", s)
 		}
 	}
+}
+
+// A plan is data, wherever it comes from: nothing outside of the mailbox is
+// moved, linked, read into it or changed by one.
+func TestPlansStayInside(t *testing.T) {
+	outside := "../../../outside/secret"
+	at := func(name string) Ground { return Ground{Sub: manifest.Cur, Name: []byte(name)} }
+	ref := manifest.Ref{Store: "primary", Mailbox: "a", Folder: "INBOX"}
+	for name, a := range map[string]Action{
+		"flags":       {Op: Flags, Pre: at(outside), Post: at("1.a:2,S")},
+		"keywords":    {Op: Keywords, Pre: at(outside), Post: at("1.a:2,S"), Keywords: []string{"k"}},
+		"date":        {Op: Date, Pre: at(outside), Date: epoch},
+		"quarantine":  {Op: Quarantine, Pre: at(outside)},
+		"replace":     {Op: Replace, Pre: at(outside), Post: Ground{Sub: manifest.Cur, Name: []byte(msgName(1)), Size: int64(len(body(1))), Digest: manifest.BLAKE3.Sum([]byte(body(1)))}, From: "backup", FromSub: manifest.Cur, FromName: []byte(msgName(1) + ":2,S")},
+		"add":         {Op: Add, Post: Ground{Sub: manifest.Cur, Name: []byte("../../../outside/new"), Size: int64(len(body(1))), Digest: manifest.BLAKE3.Sum([]byte(body(1)))}, From: "backup", FromSub: manifest.Cur, FromName: []byte(msgName(1) + ":2,S")},
+		"brought":     {Op: Replace, Pre: at(msgName(2) + ":2,S"), Post: at(msgName(2) + ":2,S"), From: fromQuarantine, FromDir: "20240101-000000.000-abcdef12", FromName: []byte("../../../../outside/secret")},
+		"brought run": {Op: Replace, Pre: at(msgName(2) + ":2,S"), Post: at(msgName(2) + ":2,S"), From: fromQuarantine, FromDir: "../../../outside", FromName: []byte("secret")},
+		"uid list":    {Op: UID, Pre: Ground{}, From: fromQuarantine, FromDir: "20240101-000000.000-abcdef12", FromName: []byte("../../../../outside/secret"), UIDs: &UIDs{}},
+		"folder":      {Op: Remove, Dir: "../../outside"},
+		"made":        {Op: Mkdir, Dir: "../../outside/made"},
+		"mailbox dir": {Op: Flags, Dir: "../../outside/box", Pre: at("1.a:2,"), Post: at("1.a:2,S")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, s := range []string{"primary", "backup"} {
+				w.maildir(s, "a", "")
+				w.put(s, "a", "", 2, ":2,S")
+			}
+			w.put("backup", "a", "", 1, ":2,S")
+			for _, sub := range []string{"cur", "new", "tmp"} {
+				w.must(os.MkdirAll(w.path("outside", "box", sub), 0o700))
+			}
+			w.write(w.path("outside", "box", "cur", "1.a:2,"), "secret", epoch)
+			w.write(w.path("outside", "secret"), "secret", epoch)
+			w.must(os.MkdirAll(w.path("primary", QuarantineDir, "quarantine", "20240101-000000.000-abcdef12"), 0o700))
+			before := w.inodes("outside")
+			a.Ref, a.State = ref, Planned
+			file := w.path("plan")
+			w.must(SavePlan(file, PlanHeader{Command: "restore", Store: "primary", Path: w.store("primary"), Made: epoch}, func(yield func(Action, error) bool) { yield(a, nil) }))
+			p, err := LoadPlan(file)
+			w.must(err)
+			res := w.apply(p, "primary", "backup")
+			w.must(res.err)
+			if n := res.counts.Done; n > 0 {
+				t.Errorf("done: %v", summary(res.actions))
+			}
+			if d := cmp.Diff(before, w.inodes("outside")); d != "" {
+				t.Errorf("outside:\n%s", d)
+			}
+		})
+	}
+}
+
+// inodes is everything below a directory, with what would betray a link, a move
+// or a write.
+func (w *world) inodes(dir string) map[string]string {
+	w.t.Helper()
+	out := map[string]string{}
+	w.must(filepath.WalkDir(w.path(dir), func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(p, &st); err != nil {
+			return err
+		}
+		out[p] = fmt.Sprint(st.Ino, st.Nlink, st.Size, st.Mtim)
+		return nil
+	}))
+	return out
 }

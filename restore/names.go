@@ -20,6 +20,27 @@ func safeName(name string) bool {
 	return name != "" && name[0] != '.' && len(name) <= 255 && !strings.ContainsAny(name, "/\x00\r\n")
 }
 
+// confined tells whether what a plan names lies where it should: each file in its
+// directory, the directory below the mailbox, and what comes back from a
+// quarantine in that of a run. Plans come from files and from other hosts.
+func confined(a *Action) bool {
+	for _, name := range [][]byte{a.Pre.Name, a.Post.Name} {
+		if len(name) > 0 && !oneName(string(name)) {
+			return false
+		}
+	}
+	if a.Dir != "" && !safeRelative(a.Dir) {
+		return false
+	}
+	return a.From != fromQuarantine || ValidRunID(a.FromDir) && (len(a.FromName) == 0 || oneName(string(a.FromName)))
+}
+
+// oneName tells whether a name is one component of a path: it may be that of a
+// file that somebody else has made.
+func oneName(name string) bool {
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
+}
+
 // splitDir cuts the last component off a relative path.
 func splitDir(path string) (parent, name string) {
 	i := strings.LastIndexByte(path, '/')

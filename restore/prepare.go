@@ -15,6 +15,10 @@ import (
 // prepare does what may be done before the intent is journalled: nothing of it
 // is visible to a server. It leaves the item pending, or ends it.
 func (s *stager) prepare(t *item) error {
+	if !confined(&t.a) {
+		t.end(Failed, "a name in the plan leads out of its directory")
+		return nil
+	}
 	switch t.a.Op {
 	case Add:
 		return s.prepareAdd(t)
