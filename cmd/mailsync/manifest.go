@@ -84,7 +84,8 @@ func (a *app) manifestStores(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	t := ui.Table{{"store", ">mailboxes", ">messages", ">bytes", "scanned"}}
+	t := ui.Table{{"store", ">mailboxes", ">with damage", ">messages", ">bytes", "scanned"}}
+	hit := false
 	var broken error
 	for r, err := range repo.Stores() {
 		if err != nil {
@@ -98,14 +99,30 @@ func (a *app) manifestStores(ctx context.Context) (outcome, error) {
 		l := recordOf(&r)
 		a.out.Record(l)
 		a.summary.Counts["stores"]++
-		t = append(t, []string{ui.Escape(l.Store), ui.Count(l.Mailboxes), ui.Count(l.Messages), ui.Bytes(l.Bytes), a.when(scanned(r))})
+		d, err := a.doubts(&config.Store{Name: l.Store, Path: r.Path})
+		if err != nil {
+			return outcome{}, err
+		}
+		hit = hit || len(d.old) > 0
+		t = append(t, []string{ui.Escape(l.Store), ui.Count(l.Mailboxes), ui.Count(int64(len(d.old))), ui.Count(l.Messages), ui.Bytes(l.Bytes), age(scanned(r))})
 	}
 	if len(t) == 1 {
 		a.out.Say("Nothing is recorded yet. Next: mailsync scan STORE")
 	} else {
 		a.out.Table(t)
 	}
+	if hit {
+		a.out.Say("Damage or loss was found in mailboxes, and no scan since has seen them mended. Next: %s", a.out.Style.Cyan(a.cmdline("verify")))
+	}
 	return outcome{}, broken
+}
+
+// age is when in few letters, for a table.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "not finished"
+	}
+	return ui.Duration(time.Since(t).Round(time.Second)) + " ago"
 }
 
 // when writes how old a record is.
