@@ -13,7 +13,10 @@ import (
 )
 
 // field is one row of docs/json.md.
-type field struct{ optional, path bool }
+type field struct {
+	optional, path bool
+	kind           string // string, number, boolean, time, array, object, or string or null
+}
 
 // documented reads docs/json.md: type → field.
 func documented(t *testing.T) map[string]map[string]field {
@@ -28,7 +31,8 @@ func documented(t *testing.T) map[string]map[string]field {
 		name, body, _ := strings.Cut(section, "\n")
 		fields := map[string]field{}
 		for _, m := range row.FindAllStringSubmatch(body, -1) {
-			fields[m[1]] = field{optional: strings.Contains(m[2], "optional"), path: strings.Contains(m[2], "file_b64")}
+			kind, _, _ := strings.Cut(strings.TrimSpace(m[2]), ",")
+			fields[m[1]] = field{optional: strings.Contains(m[2], "optional"), path: strings.Contains(m[2], "file_b64"), kind: kind}
 		}
 		types[name] = fields
 	}
@@ -121,7 +125,10 @@ func (l *lab) check(command string, line map[string]any, text string) {
 		}
 	}
 	for k, f := range fields {
-		_, there := line[k]
+		value, there := line[k]
+		if there && !f.holds(value) {
+			l.t.Errorf("%s: field %q of %q is documented as %s: %s", command, k, name, f.kind, text)
+		}
 		if f.path && !there {
 			_, there = line[k+"_b64"]
 		}
