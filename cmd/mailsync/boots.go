@@ -16,7 +16,7 @@ import (
 // manifestStopped is for a hook at shutdown, after the mail server has ended.
 func (a *app) manifestStopped() *cobra.Command {
 	return &cobra.Command{
-		Use: "stopped [STORE...]", Short: "record that this machine is being shut down in good order (for a unit)",
+		Use: "stopped [STORE...]", Short: "record that this machine shuts down in good order (for a unit)",
 		Long: `Records the boot and the time of a clean stop in the record of each store; with
 none named, of every store of the configuration that this host has. The next
 scan then trusts what the stamps of files say, over the reboot. Run it while the
@@ -38,7 +38,7 @@ machine goes down, after the mail server has ended (docs/systemd).`,
 // manifestStarted is for a hook at boot.
 func (a *app) manifestStarted() *cobra.Command {
 	return &cobra.Command{
-		Use: "started [STORE...]", Short: "record that this machine was started, after a clean stop or not (for a unit)",
+		Use: "started [STORE...]", Short: "record that this machine has started (for a unit)",
 		Long: `Where the clean stop right before this boot is recorded, the record counts as
 one of this boot from now on, so that a later crash is one again. Run it at
 boot, before the mail server starts (docs/systemd).`,

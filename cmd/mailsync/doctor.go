@@ -19,12 +19,12 @@ const defaultDoveconf = "doveconf"
 func (a *app) doctorCommand() *cobra.Command {
 	var doveconf, write string
 	c := &cobra.Command{
-		Use: "doctor", Short: "is this host fit for mailsync, and where does its mail server keep mail?", Args: cobra.NoArgs,
+		Use: "doctor", Short: "is this host fit for mailsync, and where is its mail kept?", Args: cobra.NoArgs,
 		Long: `Doctor asks Dovecot (doveconf) where it keeps mail, and looks at that place and
-at every configured store: rights, mount and its options, free space, times in the
-future; at the host's clock; and at whether the record would be lost together with
-a store. It only reads. With --write it writes a first configuration, for you to
-read; a file that is there is never written over.`,
+at every configured store: rights, mount and its options, free space, times in
+the future; at the host's clock; and at whether the record would be lost
+together with a store. It only reads. With --write it writes a first
+configuration, for you to read; a file that is there is never written over.`,
 		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) {
 			return a.doctor(ctx, doveconf, write)
 		}),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,10 +20,11 @@ func (a *app) drillCommand() *cobra.Command {
 	}
 	c := &cobra.Command{
 		Use: "drill [SCENARIO]", Short: "go through a bad day: what you see, what to type, what it means",
-		Long: `Drill builds a small mail estate (primary, hot spare, a backup that is hours old,
-a gateway's archive) in a directory of its own, causes an incident, and walks you
-through it. It needs no configuration, no root and no server, and touches nothing
-else, but that your own state directory, where there is one, notes that you did. Without SCENARIO it lists them: ` + strings.Join(names, ", ") + `.
+		Long: `Drill builds a small mail estate (primary, hot spare, a backup that is hours
+old, a gateway's archive) in a directory of its own, causes an incident, and
+walks you through it. It needs no configuration, no root and no server, and
+touches nothing else, but that your own state directory, where there is one,
+notes that you did. Without SCENARIO it lists them.
 
 On a terminal you press Enter to run the command that is shown, or type another
 mailsync command to look around first. With --auto it runs through by itself and

@@ -51,3 +51,20 @@ func TestManPages(t *testing.T) {
 		t.Errorf("only %d pages", pages)
 	}
 }
+
+// What a command says of itself fits a terminal of 80 columns.
+func TestHelpFits(t *testing.T) {
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		for line := range strings.Lines(c.Long + "\n" + c.UsageString()) {
+			// What is pasted is not broken.
+			if len(line) > 81 && !strings.HasPrefix(line, "  command=") && !c.Hidden {
+				t.Errorf("%s: %d columns: %s", c.CommandPath(), len(line)-1, line)
+			}
+		}
+	}
+	walk(newApp(nil, std{getenv: func(string) string { return "" }}, nil).root())
+}

@@ -36,7 +36,7 @@ func (a *app) manifestCommand() *cobra.Command {
 	}
 	var sums bool
 	export := &cobra.Command{
-		Use: "export STORE", Short: "the record as JSON lines, or as a list for b3sum -c or sha256sum -c", Args: cobra.ExactArgs(1),
+		Use: "export STORE", Short: "the record as JSON lines, or as a list for b3sum and sha256sum", Args: cobra.ExactArgs(1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			return a.manifestExport(ctx, args[0], globs, sums)
 		}),
@@ -47,7 +47,7 @@ func (a *app) manifestCommand() *cobra.Command {
 	for _, c := range []*cobra.Command{ls, show, export} {
 		c.Flags().Var(&globs, "mailbox", "only mailboxes that match (repeatable)")
 	}
-	return family("manifest", "look into the record: ls, show, check, export, sign; stopped, started", ls, show, check, export, a.manifestSign(), a.manifestStopped(), a.manifestStarted())
+	return family("manifest", "look into the record; list, show, check, export, sign it", ls, show, check, export, a.manifestSign(), a.manifestStopped(), a.manifestStarted())
 }
 
 // recordLine is a store's record in JSON.

@@ -160,7 +160,7 @@ func (a *app) storeOfRun(name, path string) *config.Store {
 
 func (a *app) runsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "runs", Short: "what was run, when, how it ended, and what can be resumed or undone", Args: cobra.NoArgs,
+		Use: "runs", Short: "what was run, how it ended, what can be resumed or undone", Args: cobra.NoArgs,
 		RunE: a.do(a.runs),
 	}
 }
