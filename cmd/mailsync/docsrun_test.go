@@ -78,15 +78,18 @@ func newSite(t *testing.T) *site {
 
 func (s *site) path(name string) string { return filepath.Join(s.root, name) }
 
-var (
-	farPath  = regexp.MustCompile(`\b(spare1):/(srv)/`)
-	herePath = regexp.MustCompile(`(^|[\s:='"])/(srv|mnt|var|tank|etc|usr/local)/`)
-)
+var rooted = regexp.MustCompile(`(\bspare1:|^|[\s:='"])(/(?:srv|mnt|var|tank|etc|usr/local)/)`)
 
-// here puts the paths of a page below the site's root; there takes it away.
+// here puts the paths of a page below the site's root, those of the other host
+// below a directory of its own; there takes it away.
 func (s *site) here(text string) string {
-	text = farPath.ReplaceAllString(text, "$1:"+s.root+"/$1/$2/")
-	return herePath.ReplaceAllString(text, "$1"+s.root+"/$2/")
+	return rooted.ReplaceAllStringFunc(text, func(found string) string {
+		before, path, _ := strings.Cut(found, "/")
+		if before == "spare1:" {
+			path = "spare1/" + path
+		}
+		return before + s.root + "/" + path
+	})
 }
 
 func (s *site) there(text string) string {
