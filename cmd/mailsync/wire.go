@@ -35,6 +35,7 @@ type side struct {
 	recorded *compare.RecordedStore // nil when there is no record
 	base     *manifest.Store        // the record itself; nil when there is none
 	far      *remote.Store          // on another host: it takes the scanner's place
+	farCopy  *nearCopy              // of it, where this host keeps a copy of its record that may stand for it
 	farBase  compare.Source         // what is recorded of it, here or there; nil when nothing is
 	listing  *compare.Listing       // of the source, where sums of its parts are wanted
 	down     error                  // why nobody answers for it
@@ -60,6 +61,8 @@ func (s *side) source() compare.Source {
 		return s.listing
 	case s.scanner != nil:
 		return s.scanner
+	case s.farCopy != nil:
+		return s.farCopy
 	case s.far != nil:
 		return s.far
 	case s.down != nil:
@@ -279,6 +282,9 @@ func (a *app) openFar(ctx context.Context, s *config.Store, t trust) (*side, err
 		rec = nil
 	}
 	a.logStore(s, rec, false)
+	if rec != nil && t == trustStamps {
+		sd.farCopy = newNearCopy(sd.far, rec, a.recordedStore(s, rec, time.Time{}))
+	}
 	if there := sd.far.Record(); there != nil {
 		sd.farBase = there
 		// The same look, where this host keeps a copy of its record: that one need not travel.

@@ -218,4 +218,17 @@ func TestBytesOverALongLink(t *testing.T) {
 	if in+out > 60_000 {
 		t.Errorf("two small mailboxes cost %d bytes", in+out)
 	}
+	// The scan has left a copy of what is recorded there, and nothing there moved:
+	// the two manifests need not come.
+	equal := in + out
+	l.must(os.RemoveAll(l.path("near", "stores")))
+	for range 2 {
+		l.mailsync(0, "scan", l.path("a"))
+	}
+	l.mailsync(1, "diff", l.path("a"), l.far("b"), "--ssh", l.over(long))
+	in, out = l.passed()
+	t.Logf("the same without a copy of the record: %d bytes came, %d went", in, out)
+	if in+out <= equal {
+		t.Errorf("with a copy of the record %d bytes passed, without %d", equal, in+out)
+	}
 }
