@@ -158,6 +158,10 @@ func TestLiesAboutMailboxes(t *testing.T) {
 		ok     bool
 	}{
 		"truth":            {good, true},
+		"no second needed": {concat(begin, frame(3, whole), item(t, map[int]any{4: true}), endFrame), true},
+		"needed, and none": {concat(begin, frame(3, whole), middle, endFrame), false},
+		"none, and one":    {concat(begin, frame(3, whole), item(t, map[int]any{4: true}), frame(3, emptyManifest(t, "m")), endFrame), false},
+		"none, and no end": {concat(begin, frame(3, whole), item(t, map[int]any{4: true})), false},
 		"other mailbox":    {concat(begin, frame(3, manifestOf(t, "other")), middle, frame(3, emptyManifest(t, "m")), endFrame), false},
 		"ends as other":    {concat(begin, frame(3, whole), middle, frame(3, emptyManifest(t, "other")), endFrame), false},
 		"cut manifest":     {concat(begin, frame(3, whole[:len(whole)-9]), middle, frame(3, emptyManifest(t, "m")), endFrame), false},

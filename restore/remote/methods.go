@@ -16,7 +16,7 @@ const (
 	methodSums     = "sums"     // runsRequest → sums
 	methodHeads    = "heads"    // runsRequest → heads …
 	methodRecord   = "record"   // nothing → heads … of the record, gone ones too
-	methodView     = "view"     // viewRequest → viewBegin, data … (the entries), viewEnd, data … (the absences)
+	methodView     = "view"     // viewRequest → viewBegin, data … (the entries), viewEnd, data … (the absences; nothing where Same)
 	methodLookup   = "lookup"   // lookupRequest → presences
 	methodEvidence = "evidence" // evidenceRequest → evidence
 	methodMessage  = "message"  // messageRequest → data …, messageEnd
@@ -180,6 +180,7 @@ type viewEnd struct {
 	Blind       [][2]string `cbor:"1,keyasint,omitempty"` // folders that could not be listed, each with the reason
 	Unexplained int64       `cbor:"2,keyasint,omitempty"`
 	Gaps        []gap       `cbor:"3,keyasint,omitempty"`
+	Same        bool        `cbor:"4,keyasint,omitempty"` // the mailbox is as the first manifest says, and has no absences: no second one follows
 }
 
 // gap is a compare.Gap.

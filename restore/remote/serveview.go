@@ -2,9 +2,11 @@ package remote
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 
@@ -35,6 +37,10 @@ func (st *servedStore) view(r *reply, body []byte) error {
 	if err := r.sendValue(frameItem, viewBegin{Losing: losing != nil}); err != nil {
 		return err
 	}
+	first, err := header(v)
+	if err != nil {
+		return err
+	}
 	if err := writeManifest(r, v, func(w *manifest.Writer) error { return entries(r, v, w) }); err != nil {
 		return err
 	}
@@ -42,10 +48,39 @@ func (st *servedStore) view(r *reply, body []byte) error {
 	if losing != nil {
 		e.Unexplained = losing.Unexplained()
 	}
-	if err := r.sendValue(frameItem, e); err != nil {
+	last, err := header(v)
+	if err != nil {
 		return err
 	}
-	return writeManifest(r, v, func(w *manifest.Writer) error { return absences(r, v, w) })
+	next, stop := iter.Pull2(v.Absences(r.ctx))
+	defer stop()
+	x, err, more := next()
+	if err != nil {
+		return err
+	}
+	e.Same = !more && bytes.Equal(first, last)
+	if err := r.sendValue(frameItem, e); err != nil || e.Same {
+		return err
+	}
+	return writeManifest(r, v, func(w *manifest.Writer) error {
+		for ; more; x, err, more = next() {
+			if err != nil {
+				return err
+			}
+			if err := w.Absent(&x); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// header is a manifest's of the mailbox as the view knows it now.
+func header(v compare.View) ([]byte, error) {
+	mb := *v.Mailbox()
+	var b bytes.Buffer
+	_, err := manifest.NewWriter(&b, &mb)
+	return b.Bytes(), err
 }
 
 // blind tells what a look could not see.
@@ -105,18 +140,6 @@ func entries(r *reply, v compare.View, w *manifest.Writer) error {
 			return err
 		}
 		if err := w.Add(&e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func absences(r *reply, v compare.View, w *manifest.Writer) error {
-	for a, err := range v.Absences(r.ctx) {
-		if err != nil {
-			return err
-		}
-		if err := w.Absent(&a); err != nil {
 			return err
 		}
 	}

@@ -64,6 +64,7 @@ type view struct {
 	rd   *manifest.Reader
 	mb   *manifest.Mailbox
 	tail *manifest.Reader // nil until the entries have ended
+	done bool             // they have, and no tail follows
 	end  viewEnd
 }
 
@@ -175,6 +176,10 @@ func (v *view) middle() error {
 	if len(v.end.Blind) > maxBlind+1 || len(v.end.Gaps) > maxBlind {
 		return fmt.Errorf("%w: %d blind folders, %d gaps", ErrProtocol, len(v.end.Blind), len(v.end.Gaps))
 	}
+	if v.end.Same {
+		v.done = true
+		return v.a.finish()
+	}
 	v.d = &dataReader{a: v.a}
 	tail, err := manifest.NewReader(v.d)
 	if err != nil {
@@ -192,13 +197,19 @@ func (v *view) middle() error {
 // Absences implements compare.View.
 func (v *view) Absences(ctx context.Context) iter.Seq2[manifest.Absence, error] {
 	return func(yield func(manifest.Absence, error) bool) {
-		if v.tail == nil {
+		if v.tail == nil && !v.done {
 			for _, err := range v.Entries(ctx) {
 				if err != nil {
 					yield(manifest.Absence{}, err)
 					return
 				}
 			}
+		}
+		if v.done {
+			if ctx.Err() != nil {
+				yield(manifest.Absence{}, context.Cause(ctx))
+			}
+			return
 		}
 		// The sums of the tail are those of no entries; the mailbox' own stand.
 		own := *v.mb
