@@ -27,13 +27,14 @@ type hosts struct {
 
 const farHost = "spare1"
 
-func (b *bench) newHosts() (*hosts, error) {
+// newHosts makes them. The far one keeps its records under a name.
+func (b *bench) newHosts(name string) (*hosts, error) {
 	for _, p := range link.Programs {
 		if _, err := link.Look(p); err != nil {
 			return nil, fmt.Errorf("%w: %w", errSkipped, err)
 		}
 	}
-	h := &hosts{b: b, state: b.path("state-link-far")}
+	h := &hosts{b: b, state: b.path("state-link-far-" + name)}
 	var err error
 	if h.dir, err = os.MkdirTemp("", "bench-link"); err != nil {
 		return nil, err

@@ -43,7 +43,8 @@ var suites = []suite{
 	{"restore", "durable restore on ext4, xfs and btrfs beside the bare sequence (root)", (*bench).restore},
 	{"replay", "replay: recognising and delivering, beside LMTP (root)", (*bench).replay},
 	{"neighbour", "what verify costs a latency-sensitive reader on the same disk (root, fio)", (*bench).neighbour},
-	{"link", "stores on two hosts, 20 ms and 100 Mbit/s apart, beside rsync over ssh", (*bench).overLink},
+	{"linkdiff", "diff of stores on two hosts, 20 ms and 100 Mbit/s apart, beside rsync -anc over ssh", (*bench).linkDiff},
+	{"linkship", "restore from a host 20 ms and 100 Mbit/s away, beside rsync --files-from over ssh", (*bench).linkShip},
 	{"memory", "peak memory against the size of the store", (*bench).memory},
 }
 

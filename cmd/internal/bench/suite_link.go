@@ -17,22 +17,15 @@ import (
 	"mailsync/manifest"
 )
 
-// overLink measures what passes between two hosts, and how long it takes.
-func (b *bench) overLink() error {
-	h, err := b.newHosts()
+// linkDiff measures what a comparison moves between two hosts, and how long it
+// takes: of equal stores, then of ones of which every hundredth mailbox lacks a
+// message.
+func (b *bench) linkDiff() error {
+	h, err := b.newHosts("diff")
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	if err := b.linkDiff(h); err != nil {
-		return err
-	}
-	return b.linkShip(h)
-}
-
-// linkDiff compares equal stores, then ones of which every hundredth mailbox
-// lacks a message.
-func (b *bench) linkDiff(h *hosts) error {
 	there, _, err := b.stores()
 	if err != nil {
 		return err
@@ -41,13 +34,16 @@ func (b *bench) linkDiff(h *hosts) error {
 	if err != nil {
 		return err
 	}
-	near := b.path("state-link-near")
+	near, bare := b.path("state-link-near"), b.path("state-link-bare")
 	if err := b.warm(here, there); err != nil {
 		return err
 	}
 	// Twice: a record's stamps prove nothing while they are as young as the look.
 	for range 2 {
 		if err := b.scanned(near, here); err != nil {
+			return err
+		}
+		if err := b.scanned(bare, here); err != nil {
 			return err
 		}
 		if err := b.scanned(h.state, there); err != nil {
@@ -84,9 +80,16 @@ func (b *bench) linkDiff(h *hosts) error {
 		if err := b.scanned(near, here); err != nil {
 			return err
 		}
+		if err := b.scanned(bare, here); err != nil {
+			return err
+		}
 	}
 	moved = map[string][]int64{}
-	jobs = []job{h.counted(job{name: "mailsync diff", subject: true, line: diff, codes: []int{1}}, moved)}
+	without := h.mailsync("diff", here, h.far(there), "--state", bare)
+	jobs = []job{
+		h.counted(job{name: "mailsync diff", subject: true, line: diff, codes: []int{1}}, moved),
+		h.counted(job{name: "mailsync diff, no copy here of the far record", line: without, codes: []int{1}}, moved),
+	}
 	if _, err := b.measure("link-differ", jobs, false); err != nil {
 		return err
 	}
@@ -194,8 +197,13 @@ func (b *bench) shipped() (messages, size int) {
 	return 10000, 20000
 }
 
-// linkShip fetches messages that the near host has lost.
-func (b *bench) linkShip(h *hosts) error {
+// linkShip measures how fast messages come that the near host has lost.
+func (b *bench) linkShip() error {
+	h, err := b.newHosts("ship")
+	if err != nil {
+		return err
+	}
+	defer h.close()
 	n, size := b.shipped()
 	there := b.path(fmt.Sprintf("link-source-%d", n))
 	if err := b.attachments(there, n, size); err != nil {
@@ -213,7 +221,7 @@ func (b *bench) linkShip(h *hosts) error {
 	if err := os.WriteFile(list, []byte(files), 0o644); err != nil {
 		return err
 	}
-	if err := b.scanned(h.state, there); err != nil {
+	if err := b.recorded(h.state, there); err != nil {
 		return err
 	}
 	empty := func(int) error { // the mailboxes and folders, without their mail
