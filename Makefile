@@ -53,7 +53,7 @@ faults: build
 
 ## ssh: stores on other hosts over a real OpenSSH on the loopback address
 ssh: build
-	$(GO) test -count=1 -timeout 10m -tags ssh ./cmd/internal/ssh $(ARGS)
+	$(GO) test -count=1 -timeout 20m -tags ssh ./cmd/internal/ssh $(ARGS)
 
 ## browser: the report page in a real browser (needs chromium)
 browser:
