@@ -64,10 +64,18 @@ func (fl *folderLook) logged(log *serverLog, old *manifest.Entry, base string) m
 		return maildir.NotInLog
 	}
 	gone := log.GUID(maildir.GUID("", base))
-	if gone == maildir.NotInLog && old.UID != 0 {
-		gone = log.UID(old.UID)
+	if gone != maildir.NotInLog {
+		return gone
 	}
-	return gone
+	// A copy keeps the GUID of what it is a copy of, so its name does not tell it.
+	uid := old.UID
+	if uid == 0 && fl.uids != nil && fl.info.UIDValidity == fl.rec.UIDValidity {
+		uid = fl.uids.UID(base) // given since it was recorded
+	}
+	if uid == 0 {
+		return maildir.NotInLog
+	}
+	return log.UID(uid)
 }
 
 // logDir opens the directory of the folder's log.

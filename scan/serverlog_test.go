@@ -140,6 +140,31 @@ func TestUnknownEvidenceIsNoDeletion(t *testing.T) {
 	}
 }
 
+// TestUIDGivenSinceTheRecord: a message that had no UID yet when it was recorded,
+// and whose GUID is not its name because it was copied, is known to the log by
+// the UID that the list has for it now.
+func TestUIDGivenSinceTheRecord(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	files := b.many("u/cur", 40)
+	b.listed("u", files[1:]...)
+	b.old()
+	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b.listed("u", append(files[1:], files[0])...)
+	b.remove(files[0])
+	for _, c := range []struct{ log, want string }{
+		{expungeLog(true, 40), "server_expunge"},
+		{expungeLog(false, 40), "server_noticed_loss"},
+		{expungeLog(true, 39), "server_unaware"},
+	} {
+		b.write("u/dovecot.index.log", c.log)
+		m := mustLook(t, scanner(t, b.path, Options{}), "u", rec, LookOptions{})
+		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+			t.Errorf("%v, want %s", evidences(m), c.want)
+		}
+	}
+}
+
 // TestLogIsReadAfterTheAbsence: a message that is expunged while its folder is
 // looked at is no loss, although the log was read before that for another one.
 func TestLogIsReadAfterTheAbsence(t *testing.T) {

@@ -4,12 +4,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,25 +20,36 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"mailsync/cmd/internal/drive"
+	"mailsync/manifest"
 )
 
-// loadTime is how long the live tests run.
-func loadTime() time.Duration {
-	if s := os.Getenv("MAILSYNC_LOAD"); s != "" {
-		if d, err := time.ParseDuration(s); err == nil {
-			return d
-		}
+// loadTime is how long each command runs beside the load: some seconds, or what
+// MAILSYNC_LOAD says ("3m").
+func loadTime(t *testing.T) time.Duration {
+	t.Helper()
+	s := os.Getenv("MAILSYNC_LOAD")
+	if s == "" {
+		return 4 * time.Second
 	}
-	return 12 * time.Second
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("MAILSYNC_LOAD: %v", err)
+	}
+	return d
 }
+
+// longRun tells whether the figures are those of a run of minutes.
+func longRun() bool { return os.Getenv("MAILSYNC_LOAD") != "" }
 
 // load is what users and the world do to a store all the time.
 type load struct {
-	ops, delivered, expunged atomic.Int64
-	stop                     context.CancelFunc
-	wg                       sync.WaitGroup
-	mu                       sync.Mutex
-	errs                     []error
+	ops, delivered, expunged, moved, appended atomic.Int64
+	stop                                      context.CancelFunc
+	wg                                        sync.WaitGroup
+	mu                                        sync.Mutex
+	errs                                      []error
 }
 
 func (l *load) fail(err error) {
@@ -45,8 +58,8 @@ func (l *load) fail(err error) {
 	l.errs = append(l.errs, err)
 }
 
-// startLoad begins: two clients of anna that change flags, one that moves and
-// expunges where wild, and a gateway that delivers.
+// startLoad begins: two clients of anna that change flags, one that appends, one
+// that moves and expunges where wild, and a gateway that delivers.
 func (d *dovecot) startLoad(wild bool) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{stop: stop}
@@ -64,6 +77,7 @@ func (d *dovecot) startLoad(wild bool) *load {
 		spawn(func(ctx context.Context) error { return d.flagger(ctx, l, uint64(k)) })
 	}
 	spawn(func(ctx context.Context) error { return d.gateway(ctx, l) })
+	spawn(func(ctx context.Context) error { return d.appender(ctx, l) })
 	if wild {
 		spawn(func(ctx context.Context) error { return d.mover(ctx, l) })
 	}
@@ -138,8 +152,11 @@ func (d *dovecot) mover(ctx context.Context, l *load) error {
 				return err
 			}
 			l.expunged.Add(1)
-		} else if _, err := c.Move(set, folders[1-from]).Wait(); err != nil {
-			return err
+		} else {
+			if _, err := c.Move(set, folders[1-from]).Wait(); err != nil {
+				return err
+			}
+			l.moved.Add(1)
 		}
 		l.ops.Add(1)
 		time.Sleep(20 * time.Millisecond)
@@ -152,6 +169,24 @@ func remove(c *imapclient.Client, set imap.SeqSet) error {
 		return err
 	}
 	return c.Expunge().Close()
+}
+
+// appender keeps what anna sends.
+func (d *dovecot) appender(ctx context.Context, l *load) error {
+	c, err := d.login(anna)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for ctx.Err() == nil {
+		n := l.appended.Add(1)
+		if err := appendMail(c, "Sent", mail(fmt.Sprintf("load-sent-%d", n), 700), time.Now(), imap.FlagSeen); err != nil {
+			return err
+		}
+		l.ops.Add(1)
+		time.Sleep(60 * time.Millisecond)
+	}
+	return nil
 }
 
 // gateway delivers mail to anna and bela.
@@ -178,23 +213,40 @@ func TestNothingFalseUnderLoad(t *testing.T) {
 	d, before := ready(t, 150)
 	b := product(t, d)
 	clean(t, b, "scan", "primary")
-	l := d.startLoad(true)
-	began := time.Now()
-	rounds := 0
-	for time.Since(began) < loadTime() {
-		clean(t, b, "scan", "primary")
-		clean(t, b, "verify", "primary")
-		clean(t, b, "scan", "primary", "--rehash")
-		rounds++
-	}
-	l.end()
-	took := time.Since(began)
-	for _, err := range l.errs {
-		t.Errorf("the load: %v", err)
-	}
-	t.Logf("%d rounds of scan, verify, scan --rehash beside %d operations (%.0f/s), %d deliveries, %d expunges", rounds, l.ops.Load(), float64(l.ops.Load())/took.Seconds(), l.delivered.Load(), l.expunged.Load())
-	if l.ops.Load() < 100 {
-		t.Error("that was no load")
+	clean(t, b, "scan", "backup")
+	gone := map[string]string{} // what a diff called missing, by digest
+	for _, c := range []struct {
+		name string
+		run  func()
+	}{
+		{"scan", func() { clean(t, b, "scan", "primary") }},
+		{"verify", func() { clean(t, b, "verify", "primary") }},
+		{"scan --rehash", func() { clean(t, b, "scan", "primary", "--rehash") }},
+		{"diff", func() { onlyWhatUsersDid(t, run(t, b, []int{0, 1}, "diff", "primary", "backup"), gone) }},
+	} {
+		locks := d.watchLocks(anna)
+		l := d.startLoad(true)
+		began := time.Now()
+		rounds := 0
+		for time.Since(began) < loadTime(t) {
+			c.run()
+			rounds++
+		}
+		took := time.Since(began)
+		l.end()
+		ours, others := locks.end()
+		for _, err := range l.errs {
+			t.Errorf("the load: %v", err)
+		}
+		rate := float64(l.ops.Load()) / took.Seconds()
+		t.Logf("%s: %d rounds in %.0f s beside %d operations (%.0f/s): %d deliveries, %d appended, %d moves, %d expunges; locks: mailsync %v, the server %v",
+			c.name, rounds, took.Seconds(), l.ops.Load(), rate, 2*l.delivered.Load(), l.appended.Load(), l.moved.Load(), l.expunged.Load(), ours, others)
+		if least := 20.0; rate < least || longRun() && rate < 5*least {
+			t.Errorf("%s: %.0f operations a second are no load", c.name, rate)
+		}
+		if ours.times != 0 {
+			t.Errorf("%s took the server's lock", c.name)
+		}
 	}
 	after := d.look(anna)
 	for name, v := range before {
@@ -202,9 +254,63 @@ func TestNothingFalseUnderLoad(t *testing.T) {
 			t.Errorf("%s: UIDVALIDITY moved", name)
 		}
 	}
+	// A message that moves on while the folders are listed, one after the other,
+	// may have been in none of them. Its owner's deletion from the folder that it
+	// left must then be known, or a restore would double it.
+	there, underway := digests(t, d.maildir(anna)), 0
+	for g, raw := range gone {
+		switch {
+		case !there[g]:
+		case strings.Contains(raw, "deleted by its owner in primary"):
+			underway++
+		default:
+			t.Errorf("a diff called a message missing that is there: %s", raw)
+		}
+	}
+	t.Logf("diff: of %d messages called missing, %d were being moved", len(gone), underway)
 	clean(t, b, "scan", "primary")
 	clean(t, b, "verify", "primary")
 	noComplaints(t, d)
+}
+
+// onlyWhatUsersDid checks a diff of the server's store and its backup: nothing
+// is damaged, and what differs is what the load has changed.
+func onlyWhatUsersDid(t *testing.T, r *drive.Result, gone map[string]string) {
+	t.Helper()
+	for _, l := range r.Find("difference") {
+		ok := false
+		switch l.Mailbox {
+		case anna: // flags and moves in INBOX and Archive, sent mail
+			ok = slices.Contains([]string{"INBOX", "Archive", "Sent"}, l.Folder) && slices.Contains([]string{"missing", "moved", "flags", "keywords", "uid"}, l.Kind)
+		case bela: // has got her first mail since
+			ok = l.Kind == "mailbox_missing" && string(l.Copies["backup"]) == "null"
+		}
+		if ok && l.Kind == "missing" && string(l.Copies["primary"]) == "null" {
+			var c struct{ Digest string }
+			ok = json.Unmarshal(l.Copies["backup"], &c) == nil && c.Digest != ""
+			gone[c.Digest] = l.Raw
+		}
+		if !ok {
+			t.Errorf("a false difference: %s", l.Raw)
+		}
+	}
+	if n := len(r.Find("finding")); n != 0 {
+		t.Errorf("diff: %d false findings", n)
+	}
+}
+
+// digests are those of all messages of a mailbox.
+func digests(t *testing.T, root string) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	for _, f := range messageFiles(t, root) {
+		p, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[manifest.BLAKE3.Sum(p).String()] = true
+	}
+	return out
 }
 
 // While clients change flags and mail comes in, something destroys files and
@@ -220,6 +326,8 @@ func TestDamagerBesideRestore(t *testing.T) {
 			want[m.ID]++
 		}
 	}
+	before := d.look(anna)
+	locks := d.watchLocks(anna)
 	l := d.startLoad(false)
 	ctx, stop := context.WithCancel(t.Context())
 	var destroyed atomic.Int64
@@ -245,7 +353,7 @@ func TestDamagerBesideRestore(t *testing.T) {
 	})
 	began := time.Now()
 	restored, rounds := int64(0), 0
-	for time.Since(began) < loadTime() {
+	for time.Since(began) < max(loadTime(t), 12*time.Second) {
 		// Beside the damager not every message can be there at the end of a run.
 		r := run(t, b, []int{0, 1, 3}, "restore", "primary", "--from", "backup", "--undecided", "restore", "--mailbox", anna, "--yes")
 		for _, a := range r.Find("action") {
@@ -259,7 +367,9 @@ func TestDamagerBesideRestore(t *testing.T) {
 	wg.Wait()
 	settle()
 	run(t, b, []int{0, 1}, "restore", "primary", "--from", "backup", "--undecided", "restore", "--mailbox", anna, "--yes")
+	took := time.Since(began)
 	l.end()
+	ours, others := locks.end()
 	for _, err := range l.errs {
 		// The server may end a session whose files are destroyed under it; the
 		// client comes back.
@@ -269,7 +379,8 @@ func TestDamagerBesideRestore(t *testing.T) {
 	}
 	settle()
 	got := map[string]int{}
-	for _, v := range d.look(anna) {
+	after := d.look(anna)
+	for _, v := range after {
 		for _, m := range v.Messages {
 			got[m.ID]++
 		}
@@ -285,8 +396,17 @@ func TestDamagerBesideRestore(t *testing.T) {
 			t.Errorf("doubled: %s is there %d times", id, got[id])
 		}
 	}
-	t.Logf("%d files destroyed, %d put back in %d rounds beside %d operations: %d lost, %d doubled", destroyed.Load(), restored, rounds, l.ops.Load(), lost, doubled)
+	for name, v := range before {
+		if after[name] == nil || after[name].UIDValidity != v.UIDValidity {
+			t.Errorf("%s: UIDVALIDITY moved", name)
+		}
+	}
+	t.Logf("%d files destroyed, %d put back in %d rounds in %.0f s beside %d operations (%.0f/s): %d lost, %d doubled; locks: mailsync %v, the server %v",
+		destroyed.Load(), restored, rounds, took.Seconds(), l.ops.Load(), float64(l.ops.Load())/took.Seconds(), lost, doubled, ours, others)
 	if destroyed.Load() < 20 {
 		t.Error("the damager did too little to prove anything")
+	}
+	if longRun() && ours.longest > time.Second {
+		t.Errorf("the server's lock was held for %v", ours.longest)
 	}
 }
