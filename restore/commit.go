@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
-	"mailsync/restore/place"
 	"mailsync/scan/beneath"
 )
 
@@ -129,16 +128,9 @@ func (r *Run) let(b *batch) {
 		r.drop(t)
 	}
 	if b.barrier != nil {
-		keep := b.barrier.Batches() && r.disks[b.disk] == nil
 		b.barrier.Close()
-		switch {
-		case !keep:
-			_ = b.root.Close()
-		case r.disks == nil:
-			r.disks = map[*place.Disk]*beneath.Dir{b.disk: b.root}
-		default:
-			r.disks[b.disk] = b.root
-		}
+		r.wrote(b.root, b.disk)
+		_ = b.root.Close()
 	}
 }
 

@@ -380,6 +380,21 @@ func (r *Run) End(err error) error {
 	return nil
 }
 
+// wrote remembers a file system whose names this run has changed.
+func (r *Run) wrote(d *beneath.Dir, disk *place.Disk) {
+	if !disk.Batches || r.disks[disk] != nil {
+		return
+	}
+	root, err := d.OpenDir(".")
+	if err != nil {
+		return
+	}
+	if r.disks == nil {
+		r.disks = map[*place.Disk]*beneath.Dir{}
+	}
+	r.disks[disk] = root
+}
+
 // settle makes durable that our temporary names are gone. A run that has ended
 // has left none, so nobody looks for them again.
 func (r *Run) settle() {

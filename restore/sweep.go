@@ -80,6 +80,7 @@ func (r *Run) sweepFolder(key folderKey, run, lock string) {
 		return
 	}
 	defer r.cache.releaseBox(m)
+	r.wrote(m.root, m.disk)
 	r.sweepNewDirs(m, key.dir, run)
 	d, err := m.root.OpenDir(orDot(key.dir))
 	if err != nil {
@@ -124,6 +125,9 @@ func (r *Run) sweepRoot(mailbox string, a *Action, run string) {
 		return
 	}
 	defer up.Close()
+	if disk, err := r.open.disks.Of(up); err == nil {
+		r.wrote(up, disk)
+	}
 	for _, name := range ours(up, ".."+tempPrefix+run+".") {
 		r.tearDown(up, name, run)
 	}
