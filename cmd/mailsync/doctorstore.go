@@ -109,6 +109,8 @@ func (p *patient) place(subject, path string, ours bool) {
 		p.say("warning", subject, "%s is memory (%s): it is gone with the power", m.Dir, m.Type)
 	case m.Has("data=writeback"):
 		p.say("warning", subject, "%s is mounted with data=writeback: after a power cut files may hold what was there before, or NULs", m.Dir)
+	case !m.Tried():
+		p.say("warning", subject, "%s is %s: what is promised of power cuts was tried on ext4, XFS and btrfs only", m.Dir, m.Type)
 	case m.Has("nobarrier", "barrier=0"):
 		p.say("warning", subject, "%s is mounted without write barriers: what was synced may be lost with the power", m.Dir)
 	}

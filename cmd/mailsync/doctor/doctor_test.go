@@ -72,6 +72,11 @@ broken line
 			t.Errorf("%s lies on %v, want %s", path, m, want)
 		}
 	}
+	for path, tried := range map[string]bool{"/home": true, "/srv/mail/x": false, "/tmp/x": false} {
+		if m, _ := Of(append(mounts, Mount{Dir: "/tmp", Type: "overlay"}), path); m.Tried() != tried {
+			t.Errorf("%s: tried is %v", path, m.Tried())
+		}
+	}
 	if m, _ := Of(mounts, "/home"); !m.Has("data=writeback") || m.Has("ro") {
 		t.Errorf("options of /: %v", m.Options)
 	}

@@ -33,6 +33,10 @@ func Mounts(r io.Reader) ([]Mount, error) {
 	return list, sc.Err()
 }
 
+// Tried tells whether the file system is one on which what mailsync promises of
+// power cuts was tried (docs/reliability.md).
+func (m Mount) Tried() bool { return m.Type == "ext4" || m.Type == "xfs" || m.Type == "btrfs" }
+
 // Fstab reads fstab(5): the file systems that belong to a directory.
 func Fstab(r io.Reader) ([]Mount, error) {
 	var list []Mount
