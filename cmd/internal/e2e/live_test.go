@@ -382,7 +382,7 @@ func TestDamagerBesideRestore(t *testing.T) {
 	stop()
 	wg.Wait()
 	settle()
-	run(t, b, []int{0, 1}, "restore", "primary", "--from", "backup", "--undecided", "restore", "--mailbox", anna, "--yes")
+	last := run(t, b, []int{0, 1}, "restore", "primary", "--from", "backup", "--undecided", "restore", "--mailbox", anna, "--yes")
 	took := time.Since(began)
 	l.end()
 	ours, others := locks.end()
@@ -405,7 +405,7 @@ func TestDamagerBesideRestore(t *testing.T) {
 	for id, n := range want {
 		if got[id] < n {
 			lost++
-			t.Errorf("lost: %s", id)
+			t.Errorf("lost: %s; on disk: %v; the last restore said: %v", id, d.onDisk(t, id), about(last, d.inBackup(t, id)))
 		}
 		if got[id] > n {
 			doubled++
@@ -425,4 +425,35 @@ func TestDamagerBesideRestore(t *testing.T) {
 	if longRun() && ours.longest > time.Second {
 		t.Errorf("the server's lock was held for %v", ours.longest)
 	}
+}
+
+// onDisk are the files of anna's mailbox that hold a message.
+func (d *dovecot) onDisk(t *testing.T, id string) []string { return filesOf(t, d.maildir(anna), id) }
+
+// inBackup are those of the backup.
+func (d *dovecot) inBackup(t *testing.T, id string) []string {
+	return filesOf(t, filepath.Join(d.backup(), home(anna), "Maildir"), id)
+}
+
+func filesOf(t *testing.T, root, id string) (out []string) {
+	t.Helper()
+	for _, f := range messageFiles(t, root) {
+		if p, err := os.ReadFile(f); err == nil && messageID(p) == id {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// about are the lines of a run that name one of the files.
+func about(r *drive.Result, files []string) (out []string) {
+	for _, f := range files {
+		base, _, _ := strings.Cut(filepath.Base(f), ":")
+		for _, l := range r.Lines {
+			if strings.Contains(l.Raw, base) {
+				out = append(out, l.Raw)
+			}
+		}
+	}
+	return out
 }
