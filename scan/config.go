@@ -3,6 +3,7 @@ package scan
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"time"
 
@@ -86,6 +87,11 @@ type Options struct {
 	// away since the given time: its absence is no deletion. base is its file
 	// name up to the flags. Nil: there is none.
 	TakenBack func(mailbox, folder, base string, since time.Time) bool
+	// SavedLogs calls add for each saved copy of a folder's index log that was
+	// written to since the given time, the oldest first: evidence that the server
+	// has thrown away since. dir is the folder's directory in the mailbox. Nil:
+	// there is none.
+	SavedLogs func(mailbox, dir string, since time.Time, add func(io.Reader) error) error
 	// Stat makes each file be looked at by its own stamps. Without it a directory
 	// that did not move answers for its files, which a change in place does not
 	// disturb.

@@ -25,10 +25,16 @@ func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsur
 		fl.log = log
 		gone = fl.logged(log, old, base)
 	}
+	unsure = log.unsure
+	if gone != maildir.Requested {
+		saved := fl.savedLog()
+		gone = max(gone, fl.logged(saved, old, base))
+		unsure = unsure || saved.unsure
+	}
 	switch {
 	case gone == maildir.Requested:
 		return manifest.ServerExpunge, false
-	case log.unsure:
+	case unsure:
 		// The request may stand in what could not be read.
 		return manifest.NoEvidence, true
 	case fl.takenBack(old, base):
@@ -170,6 +176,20 @@ func (fl *folderLook) readLogIn(d *beneath.Dir) (log *serverLog, rotated bool) {
 		rotated = rotated || err == nil && after[i].Inode != log.stamps[i].Inode
 	}
 	return log, rotated
+}
+
+// savedLog reads the copies of the log that were saved before the server could
+// throw it away. Those that were last written to before the record was made say
+// nothing of what was there then.
+func (fl *folderLook) savedLog() *serverLog {
+	if fl.saved == nil {
+		fl.saved = new(serverLog)
+		if f := fl.v.s.opt.SavedLogs; f != nil {
+			err := f(fl.v.mb.Name, fl.info.Dir, fl.v.rec.Began, fl.saved.Read)
+			fl.saved.unsure = err != nil
+		}
+	}
+	return fl.saved
 }
 
 // logFailed reports once that a log cannot be read.

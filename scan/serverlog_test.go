@@ -2,7 +2,9 @@ package scan
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -379,5 +381,54 @@ func TestLostControlTree(t *testing.T) {
 		if diff := cmp.Diff([]string{"uidlist_broken INBOX dovecot-uidlist"}, rec.kinds()); diff != "" || rec.mb.Folder("INBOX").UIDValidity != 7 {
 			t.Error(diff)
 		}
+	}
+}
+
+// TestSavedLogs: what the server's log said before the server threw it away is
+// evidence as if it were there; a copy that cannot be read leaves open why.
+func TestSavedLogs(t *testing.T) {
+	broken := strings.Repeat("x", 100)
+	for _, c := range []struct {
+		name  string
+		log   string   // of the server, now; "" = none
+		saved []string // copies, the oldest first
+		want  string
+	}{
+		{name: "thrown away", saved: []string{expungeLog(true, 1)}, want: "server_expunge"},
+		{name: "begun anew", log: expungeLog(true, 30), saved: []string{expungeLog(true, 1)}, want: "server_expunge"},
+		{name: "an older copy", saved: []string{expungeLog(true, 1), expungeLog(true, 2)}, want: "server_expunge"},
+		{name: "asked for before, noticed now", log: expungeLog(false, 1), saved: []string{expungeLog(true, 1)}, want: "server_expunge"},
+		{name: "noticed only", saved: []string{expungeLog(false, 1)}, want: "server_noticed_loss"},
+		{name: "of others", saved: []string{expungeLog(true, 30)}, want: "ordinary_absence"},
+		{name: "broken", saved: []string{broken}, want: "none"},
+		{name: "broken, and the log knows", log: expungeLog(true, 1), saved: []string{broken}, want: "server_expunge"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newTree(t)
+			b.maildir("u")
+			files := b.many("u/cur", 40)
+			b.listed("u", files...)
+			b.old()
+			rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+			b.remove(files[0])
+			b.listed("u", files[1:]...)
+			if c.log != "" {
+				b.write("u/dovecot.index.log", c.log)
+			}
+			opt := Options{SavedLogs: func(mailbox, dir string, since time.Time, add func(io.Reader) error) error {
+				if mailbox != "u" || dir != "" || since.IsZero() {
+					t.Errorf("asked for %q, %q since %s", mailbox, dir, since)
+				}
+				var err error
+				for _, s := range c.saved {
+					err = errors.Join(err, add(strings.NewReader(s)))
+				}
+				return err
+			}}
+			m := mustLook(t, scanner(t, b.path, opt), "u", rec, LookOptions{})
+			if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+				t.Errorf("%v, want %s", evidences(m), c.want)
+			}
+		})
 	}
 }

@@ -44,6 +44,7 @@ type folderLook struct {
 	produced bool
 
 	log       *serverLog // nil: not read yet
+	saved     *serverLog // nil: not read yet
 	keptUIDs  bool       // the record's UIDs stand where uids knows none
 	tableGone string     // the keyword table that was recorded and is gone
 	lettered  int64      // names with keyword letters

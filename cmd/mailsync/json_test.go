@@ -171,7 +171,7 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(0, "manifest", "ls", "./a")
 	l.run(0, "manifest", "show", "./a", "--mailbox", "*")
 	l.run(0, "manifest", "export", "./a")
-	l.run(0, "verify", "./a")
+	l.run(0, "verify", "./a", "--save-evidence")
 	l.run(0, "report")
 	l.run(2, "monitor", "./nowhere-yet/a")
 	l.run(0, "drill", "stuck-failover", "--auto")

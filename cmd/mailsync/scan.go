@@ -208,7 +208,11 @@ func (a *app) scanHere(ctx context.Context, s *config.Store, repo *manifest.Repo
 	if err != nil {
 		return scan.Result{}, err
 	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken})
+	logs, err := a.savedLogs(s)
+	if err != nil {
+		return scan.Result{}, err
+	}
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return scan.Result{}, a.openProblem(s, err, rerr == nil)

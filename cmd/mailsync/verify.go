@@ -26,6 +26,7 @@ type verifyFlags struct {
 	crashAt     config.When
 	maxDuration config.Duration
 	strict      bool
+	evidence    bool
 	rehash      bool
 	fraction    config.Share
 }
@@ -47,6 +48,7 @@ what is recorded: a finding stays one until it is mended.`,
 	f.Var(&o.crashAt, "crash-at", "a crash happened then; what is gone since the last scan before it is missing")
 	f.Var(&o.maxDuration, "max-duration", "stop after this long; the next run goes on there")
 	f.BoolVar(&o.strict, "strict", false, "disorder makes exit 1, too")
+	f.BoolVar(&o.evidence, "save-evidence", false, "first copy UID lists, keyword tables and index logs into the state directory (before the mail server starts)")
 	f.BoolVar(&o.rehash, "rehash", false, "read every message (verify always does)")
 	f.Var(&o.fraction, "rehash-fraction", "accepted for symmetry with scan: verify reads everything, oldest-checked first")
 	_ = f.MarkHidden("rehash")
@@ -103,8 +105,18 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 		}
 		a.baseline(sd)
 	})
+	left, short := *o, false
+	if o.evidence {
+		began := time.Now()
+		if short, err = a.saveEvidence(ctx, sd, o.maxDuration.Duration); err != nil {
+			return outcome{}, err
+		}
+		if o.maxDuration.Duration > 0 {
+			left.maxDuration.Duration = max(time.Millisecond, o.maxDuration.Duration-time.Since(began))
+		}
+	}
 	only := &matched{globs: o.mailbox}
-	v, err := a.verification(ctx, sd, filepath.Join(state, "places"), only, o)
+	v, err := a.verification(ctx, sd, filepath.Join(state, "places"), only, &left)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -152,7 +164,7 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	a.tellVerified(sd, &r, time.Since(began))
 	return outcome{
 		findings: r.Damaged+r.Suspect > 0 || o.strict && r.Disordered > 0,
-		partial:  r.Ended || r.Refused || r.Unreadable > 0 || len(r.Partial) > 0,
+		partial:  short || r.Ended || r.Refused || r.Unreadable > 0 || len(r.Partial) > 0,
 	}, nil
 }
 

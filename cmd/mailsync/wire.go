@@ -245,7 +245,11 @@ func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*s
 	if err != nil {
 		return nil, err
 	}
-	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, Stat: bool(t)}
+	logs, err := a.savedLogs(s)
+	if err != nil {
+		return nil, err
+	}
+	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs, Stat: bool(t)}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec

@@ -20,6 +20,7 @@ type FS interface {
 	Rename(oldname, newname string) error
 	// Link fails with os.ErrExist where newname exists.
 	Link(oldname, newname string) error
+	// Remove removes a file, or a directory that is empty.
 	Remove(name string) error
 	// Names lists a directory, sorted.
 	Names(name string) ([]string, error)

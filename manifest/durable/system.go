@@ -63,7 +63,13 @@ func (system) Link(oldname, newname string) error {
 	return nil
 }
 
-func (system) Remove(name string) error { return pathError("unlink", name, unix.Unlink(name)) }
+func (system) Remove(name string) error {
+	err := unix.Unlink(name)
+	if errors.Is(err, unix.EISDIR) {
+		err = unix.Rmdir(name)
+	}
+	return pathError("unlink", name, err)
+}
 
 func (system) Names(name string) ([]string, error) {
 	list, err := os.ReadDir(name) // sorted
