@@ -59,11 +59,11 @@ ssh: build
 browser:
 	$(GO) test -count=1 -timeout 10m -tags browser ./cmd/internal/browser $(ARGS)
 
-## dist: binaries, Debian packages, bills of materials and checksums, in dist/ (needs dpkg-deb)
+## dist: binaries, packages (.deb, .rpm), bills of materials and checksums, in dist/; KEY=FILE signs (needs dpkg-deb, rpmbuild)
 dist:
-	$(GO) run ./cmd/internal/dist
+	$(GO) run ./cmd/internal/dist -key '$(KEY)'
 
-## test-dist: the package twice the same, by lintian, installed in a clean root, drilled, removed (root)
+## test-dist: the packages twice the same, by lintian and rpm, installed in a clean root, drilled, removed (root)
 test-dist:
 	$(GO) test -count=1 -timeout 20m -tags dist ./cmd/internal/dist $(ARGS)
 

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -13,10 +16,14 @@ import (
 // manCommand writes man pages of the commands as they are; packages run it
 // when they are built. It is not listed: an installed mailsync has its pages.
 func (a *app) manCommand() *cobra.Command {
-	return &cobra.Command{
+	var all string
+	c := &cobra.Command{
 		Use: "man [COMMAND...]", Short: "write the man page of a command, in mdoc's forerunner man(7)", Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root := cmd.Root()
+			if all != "" {
+				return manPages(all, root)
+			}
 			root.InitDefaultHelpCmd()
 			root.InitDefaultCompletionCmd()
 			c, rest, err := root.Find(args)
@@ -26,6 +33,28 @@ func (a *app) manCommand() *cobra.Command {
 			return manPage(a.std.stdout, c)
 		},
 	}
+	c.Flags().StringVar(&all, "all", "", "write the pages of all commands into `DIR`")
+	return c
+}
+
+// manName is the name of a command's page.
+func manName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
+
+// manPages writes the page of a command and of those below it into a directory.
+func manPages(dir string, c *cobra.Command) error {
+	if c.Hidden || slices.Contains([]string{"help", "completion"}, c.Name()) {
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		if err := manPages(dir, sub); err != nil {
+			return err
+		}
+	}
+	var b bytes.Buffer
+	if err := manPage(&b, c); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, manName(c)+".8"), b.Bytes(), 0o644)
 }
 
 // roff escapes running text.
@@ -40,7 +69,7 @@ func roff(s string) string {
 func manPage(w io.Writer, c *cobra.Command) error {
 	var b strings.Builder
 	put := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	name := strings.ReplaceAll(c.CommandPath(), " ", "-")
+	name := manName(c)
 	put(`.TH "%s" 8 "" "mailsync %s" "mailsync"`, strings.ToUpper(roff(name)), roff(buildInfo().Version))
 	put(".SH NAME\n%s \\- %s", roff(name), roff(c.Short))
 	put(".SH SYNOPSIS\n.B %s", roff(c.UseLine()))
@@ -84,11 +113,11 @@ func manPage(w io.Writer, c *cobra.Command) error {
 	var see []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			see = append(see, fmt.Sprintf(".BR %s (8)", roff(strings.ReplaceAll(sub.CommandPath(), " ", "-"))))
+			see = append(see, fmt.Sprintf(".BR %s (8)", roff(manName(sub))))
 		}
 	}
 	if c.HasParent() {
-		see = append(see, fmt.Sprintf(".BR %s (8)", roff(strings.ReplaceAll(c.Parent().CommandPath(), " ", "-"))))
+		see = append(see, fmt.Sprintf(".BR %s (8)", roff(manName(c.Parent()))))
 	}
 	slices.Sort(see)
 	if len(see) > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -47,8 +48,12 @@ func TestManPages(t *testing.T) {
 		_ = err
 	}
 	walk(a.root())
-	if pages < 20 {
-		t.Errorf("only %d pages", pages)
+	dir := t.TempDir()
+	if err := manPages(dir, a.root()); err != nil {
+		t.Fatal(err)
+	}
+	if written, err := os.ReadDir(dir); err != nil || len(written) != pages || pages < 20 {
+		t.Errorf("%d pages, %d of them written, %v", pages, len(written), err)
 	}
 }
 

@@ -48,17 +48,24 @@ Copyright: the mailsync authors
 License: Expat
 %s`
 
-// deb builds the package of one machine.
-func (b *build) deb(native, bin, arch, root, out string) error {
+// docDir is where the packages have their documents.
+const docDir = "/usr/share/doc/" + packageName
+
+// packed is what both kinds of packages hold: the installed files, with the
+// program of the machine, pages compressed, and an example.
+func packed(native, bin string) ([]file, error) {
 	files, err := tree(native, "/usr")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	program, err := os.ReadFile(bin)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var size int
+	rules, err := os.ReadFile("docs/examples/mailsync.rules.yml")
+	if err != nil {
+		return nil, err
+	}
 	for i := range files {
 		f := &files[i]
 		switch {
@@ -66,8 +73,21 @@ func (b *build) deb(native, bin, arch, root, out string) error {
 			f.data = program
 		case strings.HasPrefix(f.path, "/usr/share/man/"):
 			f.path, f.data = f.path+".gz", zipped(f.data)
-		case strings.HasPrefix(f.path, "/usr/lib/systemd/"):
-			f.path = strings.TrimPrefix(f.path, "/usr")
+		}
+	}
+	return append(files, file{docDir + "/examples/mailsync.rules.yml", 0o644, rules}), nil
+}
+
+// deb builds the package of one machine.
+func (b *build) deb(native, bin, arch, root, out string) error {
+	files, err := packed(native, bin)
+	if err != nil {
+		return err
+	}
+	for i := range files {
+		// Debian 12 has its units there, and refuses them below /usr.
+		if rest, ok := strings.CutPrefix(files[i].path, "/usr/lib/systemd/"); ok {
+			files[i].path = "/lib/systemd/" + rest
 		}
 	}
 	license, err := os.ReadFile("LICENSE")
@@ -82,21 +102,17 @@ func (b *build) deb(native, bin, arch, root, out string) error {
 		}
 		text.WriteString(" " + line + "\n")
 	}
-	rules, err := os.ReadFile("docs/examples/mailsync.rules.yml")
-	if err != nil {
-		return err
-	}
 	changes := fmt.Sprintf("%s (%s) unstable; urgency=medium\n\n  * As built from the source; CHANGELOG.md there says what changed.\n\n -- mailsync developers <mailsync@maildir.invalid>  %s\n", packageName, b.debian(), b.at.Format(time.RFC1123Z))
-	doc := "/usr/share/doc/" + packageName
 	files = append(files,
-		file{doc + "/copyright", 0o644, fmt.Appendf(nil, copyright, text.String())},
-		file{doc + "/changelog.gz", 0o644, zipped([]byte(changes))},
-		file{doc + "/examples/mailsync.rules.yml", 0o644, rules},
+		file{docDir + "/copyright", 0o644, fmt.Appendf(nil, copyright, text.String())},
+		file{docDir + "/changelog.gz", 0o644, zipped([]byte(changes))},
 		file{"/usr/share/lintian/overrides/" + packageName, 0o644, []byte(overrides)},
 	)
+	size := 0
 	for _, f := range files {
 		size += (len(f.data) + 1023) / 1024
 	}
+	files = append(files, debScripts(unitsOf(files))...)
 	files = append(files, file{"/DEBIAN/control", 0o644, fmt.Appendf(nil, control, b.debian(), arch, size)})
 	if err := write(files, root, b.at); err != nil {
 		return err

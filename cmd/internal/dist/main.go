@@ -1,11 +1,13 @@
 // Command dist builds what is handed out: static binaries for two machines,
-// Debian packages, a bill of materials for each, and checksums, into dist/.
-// It also installs the same files below a prefix, and takes them away again.
+// packages for Debian and for rpm, a bill of materials for each, and checksums,
+// into dist/. With a key the checksums are signed in minisign's format. It also
+// installs the same files below a prefix, and takes them away again.
 //
 // Two builds of one commit with one Go are the same, byte for byte: times are
-// the commit's, lists are sorted, nothing of the building machine gets in.
+// the commit's, lists are sorted, nothing of the building machine gets in. Only
+// the signature may differ.
 //
-// The Debian package is called mailsync-maildir: Debian has a package mailsync,
+// The packages are called mailsync-maildir: Debian has a package mailsync,
 // an old tool that synchronises IMAP mailboxes and has the same command. The
 // two cannot be installed together, and the package says so.
 package main
@@ -31,8 +33,16 @@ func main() {
 	destdir := flag.String("destdir", "", "put in front of every path")
 	out := flag.String("o", "dist", "directory to build into")
 	archs := flag.String("arch", "amd64,arm64", "machines to build for")
+	key := flag.String("key", "", "sign with this secret key of minisign's; $"+passwordVariable+" is its password")
 	flag.Parse()
-	if err := run(*install, *uninstall, *prefix, *destdir, *out, strings.Split(*archs, ",")); err != nil {
+	err := run(*install, *uninstall, *prefix, *destdir, *out, strings.Split(*archs, ","))
+	if err == nil && !*install && !*uninstall {
+		var b *build
+		if b, err = source(); err == nil {
+			err = signed(*out, b.version, *key)
+		}
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
@@ -58,7 +68,7 @@ func run(install, uninstall bool, prefix, destdir, out string, archs []string) e
 	}
 	switch {
 	case uninstall:
-		return remove(files, destdir)
+		return remove(files, destdir, prefix)
 	case install:
 		return write(files, destdir, time.Now())
 	}
@@ -130,12 +140,18 @@ func (b *build) all(native, tmp, out string, archs []string) error {
 		if err := os.WriteFile(bin+".cdx.json", bom, 0o644); err != nil {
 			return err
 		}
-		if err := b.deb(native, bin, arch, filepath.Join(tmp, arch), out); err != nil {
+		if err := b.deb(native, bin, arch, filepath.Join(tmp, "deb", arch), out); err != nil {
+			return err
+		}
+		if err := b.rpm(native, bin, arch, filepath.Join(tmp, "rpm", arch), out); err != nil {
 			return err
 		}
 	}
 	return sums(out)
 }
+
+// sumsName is the list of sums, without itself.
+const sumsName = "SHA256SUMS"
 
 // sums writes what sha256sum -c checks.
 func sums(dir string) error {
@@ -151,7 +167,7 @@ func sums(dir string) error {
 		}
 		fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(data), e.Name())
 	}
-	return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), b.Bytes(), 0o644)
+	return os.WriteFile(filepath.Join(dir, sumsName), b.Bytes(), 0o644)
 }
 
 // file is one file to install.
@@ -178,22 +194,11 @@ func tree(bin, prefix string) ([]file, error) {
 		}
 		files = append(files, file{filepath.Join(share, c.path), 0o644, text})
 	}
-	help, err := exec.Command(bin, "help").Output()
+	pages, err := manPages(bin, filepath.Join(share, "man/man8"))
 	if err != nil {
 		return nil, err
 	}
-	pages := [][]string{nil, {"manifest", "ls"}, {"manifest", "show"}, {"manifest", "check"}, {"manifest", "export"}, {"config", "check"}, {"config", "show"}}
-	for _, name := range commands(string(help)) {
-		pages = append(pages, []string{name})
-	}
-	for _, words := range pages {
-		text, err := exec.Command(bin, append([]string{"man"}, words...)...).Output()
-		if err != nil {
-			return nil, fmt.Errorf("man %s: %w", strings.Join(words, " "), err)
-		}
-		name := strings.Join(append([]string{"mailsync"}, words...), "-")
-		files = append(files, file{filepath.Join(share, "man/man8", name+".8"), 0o644, text})
-	}
+	files = append(files, pages...)
 	list, err := filepath.Glob("docs/systemd/mailsync-*")
 	if err != nil {
 		return nil, err
@@ -210,18 +215,29 @@ func tree(bin, prefix string) ([]file, error) {
 	return files, nil
 }
 
-// commands reads the names out of the help text: lines of two spaces, a name,
-// and what it is for. completion and help have no page of their own.
-func commands(help string) []string {
-	var out []string
-	for line := range strings.Lines(help) {
-		rest, ok := strings.CutPrefix(line, "  ")
-		name, _, _ := strings.Cut(rest, " ")
-		if ok && name != "" && name[0] >= 'a' && name[0] <= 'z' && name != "mailsync" && name != "completion" && name != "help" {
-			out = append(out, name)
-		}
+// manPages asks the program for the pages of all of its commands.
+func manPages(bin, to string) ([]file, error) {
+	dir, err := os.MkdirTemp("", "mailsync-man-")
+	if err != nil {
+		return nil, err
 	}
-	return out
+	defer os.RemoveAll(dir)
+	if said, err := exec.Command(bin, "man", "--all", dir).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("man: %w\n%s", err, said)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []file
+	for _, e := range list {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, file{filepath.Join(to, e.Name()), 0o644, data})
+	}
+	return files, nil
 }
 
 func write(files []file, root string, at time.Time) error {
@@ -243,11 +259,24 @@ func write(files []file, root string, at time.Time) error {
 	return nil
 }
 
-// remove takes the files away; directories stay, they may be others'.
-func remove(files []file, root string) error {
+// standard are the directories below a prefix that are there before anything is
+// installed (hier(7)).
+var standard = []string{"", "bin", "lib", "share", "share/man"}
+
+// remove takes the files away, and the directories that are empty then, but for
+// the standard ones.
+func remove(files []file, root, prefix string) error {
+	stays := map[string]bool{}
+	for _, dir := range standard {
+		stays[filepath.Join(root, prefix, dir)] = true
+	}
 	for _, f := range files {
-		if err := os.Remove(filepath.Join(root, f.path)); err != nil && !os.IsNotExist(err) {
+		path := filepath.Join(root, f.path)
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			return err
+		}
+		for dir := filepath.Dir(path); !stays[dir] && os.Remove(dir) == nil; {
+			dir = filepath.Dir(dir)
 		}
 	}
 	return nil
