@@ -21,10 +21,11 @@ func (a *app) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "doctor", Short: "is this host fit for mailsync, and where is its mail kept?", Args: cobra.NoArgs,
 		Long: `Doctor asks Dovecot (doveconf) where it keeps mail, and looks at that place and
-at every configured store: rights, mount and its options, free space, times in
-the future; at the host's clock; and at whether the record would be lost
-together with a store. It only reads. With --write it writes a first
-configuration, for you to read; a file that is there is never written over.`,
+at every configured store, its control and index trees included: rights, mount
+and its options, free space, times in the future; at the host's clock; and at
+whether the record would be lost together with a store. It only reads. With
+--write it writes a first configuration, for you to read; a file that is there
+is never written over.`,
 		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) {
 			return a.doctor(ctx, doveconf, write)
 		}),
@@ -79,14 +80,14 @@ func (a *app) doctor(ctx context.Context, doveconf, write string) (outcome, erro
 			p.say("ok", subject, "%s lies on another host: run mailsync doctor there", s.Path)
 			continue
 		}
-		p.patientStore(subject, s.Path)
+		p.patientStore(subject, s)
 		if found != nil && s.Path == found.Path {
 			looked = true
 			p.sameLayout(subject, s, found)
 		}
 	}
 	if found != nil && !looked {
-		p.patientStore("dovecot", found.Path)
+		p.patientStore("dovecot", &config.Store{Path: found.Path, Control: found.Control, Index: found.Index})
 	}
 	if err := cancelled(ctx); err != nil {
 		return outcome{}, err

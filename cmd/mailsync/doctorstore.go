@@ -34,8 +34,27 @@ func (p *patient) table(file string, parse func(io.Reader) ([]doctor.Mount, erro
 	return nil
 }
 
-// patientStore looks at a store of this host.
-func (p *patient) patientStore(subject, path string) {
+// patientStore looks at a store of this host: its mail, and the trees apart in
+// which the server keeps UID lists and indexes.
+func (p *patient) patientStore(subject string, s *config.Store) {
+	p.tree(subject, s.Path, s.Symlinks)
+	p.record(subject, s.Path)
+	seen := map[string]bool{s.Path: true}
+	for _, t := range []struct{ what, template string }{{"control", s.Control}, {"index", s.Index}} {
+		dir := doctor.Tree(s.Path, t.template)
+		if t.template == "" || seen[dir] {
+			continue
+		}
+		seen[dir] = true
+		p.tree(subject+"."+t.what, dir, s.Symlinks)
+		if under(p.state, dir) {
+			p.say("error", subject, "the state directory %s lies in its %s tree: name another with state", p.state, t.what)
+		}
+	}
+}
+
+// tree looks at one directory and what lies in it.
+func (p *patient) tree(subject, path string, links bool) {
 	dir, err := beneath.OpenRoot(path, beneath.Options{})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -48,7 +67,7 @@ func (p *patient) patientStore(subject, path string) {
 	}
 	defer dir.Close()
 	p.place(subject, path, false)
-	s, err := doctor.SampleOf(dir, time.Now())
+	s, err := doctor.SampleOf(dir, time.Now(), links)
 	switch {
 	case err != nil:
 		p.unknown(subject, "%v", err)
@@ -57,10 +76,41 @@ func (p *patient) patientStore(subject, path string) {
 	case s.Future > 0:
 		p.say("warning", subject, "%s of %s looked at bear a time in the future: was the clock wrong?", ui.Count(int64(s.Future)), ui.Plural(int64(s.Files), "file"))
 	}
-	if rel, err := filepath.Rel(path, p.state); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+}
+
+// record looks at whether a store's record would be lost together with it.
+func (p *patient) record(subject, path string) {
+	if under(p.state, path) {
 		p.say("error", subject, "the state directory %s lies on it: name another with state", p.state)
 	} else if same, err := sameFilesystem(path, p.state); err == nil && same {
 		p.say("warning", subject, "its record (%s) lies on the same file system: what damages one damages the other", p.state)
+	}
+}
+
+// under tells whether a path, as far as it is there, lies in a directory, by
+// whatever symbolic links it is reached.
+func under(path, dir string) bool {
+	below := func(path, dir string) bool {
+		rel, err := filepath.Rel(dir, path)
+		return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+	}
+	if below(path, dir) {
+		return true
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false
+	}
+	for {
+		at, err := filepath.EvalSymlinks(path)
+		if err == nil {
+			return below(at, real)
+		}
+		up := filepath.Dir(path)
+		if up == path || !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		path = up
 	}
 }
 

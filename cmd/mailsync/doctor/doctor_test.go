@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,7 @@ func TestRights(t *testing.T) {
 
 func TestSample(t *testing.T) {
 	dir := t.TempDir()
+	links := false
 	look := func() Sample {
 		t.Helper()
 		d, err := beneath.OpenRoot(dir, beneath.Options{})
@@ -117,7 +119,7 @@ func TestSample(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.Close()
-		s, err := SampleOf(d, time.Now())
+		s, err := SampleOf(d, time.Now(), links)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,6 +146,29 @@ func TestSample(t *testing.T) {
 	}
 	if s := look(); s.Empty || s.Files != 2 || s.Future != 1 {
 		t.Errorf("got %+v, want 2 files, 1 of them in the future", s)
+	}
+	// Where the operator links mailboxes to elsewhere, those are looked at, but no
+	// link in them.
+	far := t.TempDir()
+	for _, sub := range []string{"b/cur", "b/new", "c/cur"} {
+		if err := os.MkdirAll(filepath.Join(far, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"b/cur/one", "c/cur/two"} {
+		if err := os.WriteFile(filepath.Join(far, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Remove(filepath.Join(dir, "out")), os.Symlink(filepath.Join(far, "b"), filepath.Join(dir, "b")), os.Symlink(filepath.Join(far, "c"), filepath.Join(far, "b/planted"))); err != nil {
+		t.Fatal(err)
+	}
+	if s := look(); s.Files != 2 {
+		t.Errorf("without links %+v", s)
+	}
+	links = true
+	if s := look(); s.Files != 3 {
+		t.Errorf("with links %+v, want 3 files", s)
 	}
 }
 

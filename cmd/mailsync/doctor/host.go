@@ -94,17 +94,22 @@ type Sample struct {
 
 // SampleOf looks at a part of a store, and says how many files bear a time
 // after now. It reads names and states only, within the rules of package
-// beneath. Directories that cannot be opened end it with an error.
-func SampleOf(dir *beneath.Dir, now time.Time) (Sample, error) {
+// beneath. Directories that cannot be opened end it with an error. With links,
+// the way to a mailbox may lead through symbolic links; in a mailbox none is
+// followed.
+func SampleOf(dir *beneath.Dir, now time.Time, links bool) (Sample, error) {
 	s := Sample{Empty: true}
 	seen := 0
-	err := s.walk(dir, now, sampleDepth, &seen)
+	err := s.walk(dir, now, links, sampleDepth, &seen)
 	return s, err
 }
 
-func (s *Sample) walk(dir *beneath.Dir, now time.Time, depth int, seen *int) error {
+func (s *Sample) walk(dir *beneath.Dir, now time.Time, links bool, depth int, seen *int) error {
 	var down []string
 	here := 0
+	if _, err := dir.Stat("cur"); err == nil {
+		links = false // a mailbox: what lies in it is its owner's
+	}
 	for e, err := range dir.List() {
 		if err != nil {
 			return err
@@ -117,7 +122,7 @@ func (s *Sample) walk(dir *beneath.Dir, now time.Time, depth int, seen *int) err
 		st, err := dir.Stat(name)
 		switch {
 		case err != nil: // it went away
-		case st.Directory() && depth > 0:
+		case (st.Directory() || links && st.Symlink()) && depth > 0:
 			down = append(down, name)
 		case st.Regular():
 			s.Files++
@@ -130,14 +135,18 @@ func (s *Sample) walk(dir *beneath.Dir, now time.Time, depth int, seen *int) err
 		if *seen > sampleAll {
 			return nil
 		}
-		sub, err := dir.OpenDir(name)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EXDEV) {
+		open := dir.OpenDir
+		if links {
+			open = dir.OpenLinked
+		}
+		sub, err := open(name)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EXDEV) || errors.Is(err, unix.ENOTDIR) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		err = s.walk(sub, now, depth-1, seen)
+		err = s.walk(sub, now, links, depth-1, seen)
 		sub.Close()
 		if err != nil {
 			return err

@@ -149,6 +149,16 @@ func atHome(p, home string) (string, bool) {
 	return p, path.IsAbs(p)
 }
 
+// Tree is the directory in which a template's places lie: what it says before its
+// first variable. A relative one lies below the store's path.
+func Tree(store, template string) string {
+	if !path.IsAbs(template) {
+		template = store + "/" + template
+	}
+	dir, _ := split(template)
+	return dir
+}
+
 // split parts a template into the directory above the first variable and the
 // rest.
 func split(full string) (dir, layout string) {
