@@ -257,33 +257,6 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 	a.nextAfterDiff(stores, lacking, r)
 }
 
-// nextAfterDiff names the command that makes a store whole. A store that is
-// offline can be neither the target nor a source of bytes; what its record
-// knows of deletions counts all the same.
-func (a *app) nextAfterDiff(stores []*config.Store, lacking []int64, r *compare.Result) {
-	offline := func(i int) bool { return i < len(r.Sides) && !r.Sides[i].Recorded.IsZero() }
-	target := neediest(stores, r, lacking, offline)
-	var from, recorded []string
-	for i, s := range stores {
-		switch {
-		case i == target:
-		case offline(i):
-			recorded = append(recorded, "--recorded", s.Name)
-		default:
-			from = append(from, "--from", s.Name)
-		}
-	}
-	if target < 0 || len(from) == 0 {
-		a.out.Say("Nothing was changed. To put something back, two of the stores must be online.")
-		return
-	}
-	if n := lacking[target]; n > 0 {
-		a.out.Say("%s lacks %s, or they could not be looked at: is all of it mounted?", ui.Name(stores[target].Name), ui.Plural(n, "whole mailbox"))
-	}
-	a.out.Say("Nothing was changed. To make %s whole (it shows a plan and asks first):", ui.Name(stores[target].Name))
-	a.next(slices.Concat([]string{"restore", stores[target].Name}, from, recorded)...)
-}
-
 // witnessNotes tells which stores are no second witness for what another says.
 func witnessNotes(stores []*config.Store, r *compare.Result) (notes []string) {
 	domains := map[string][]string{}
@@ -356,38 +329,6 @@ func lacksText(s *compare.RowSide) string {
 		parts = append(parts, ui.Count(s.Damaged)+" damaged")
 	}
 	return cmp.Or(strings.Join(parts, ", "), "-")
-}
-
-// neediest is the store online that needs help first: the one that lacks most
-// whole mailboxes; then the primary, and a backup last, for it lags by its
-// nature; then one with damage; then the one that lacks most. The first named
-// where there is nothing between them, -1 where none is online. A store whose
-// volumes are gone is no source, however few messages it is known to lack.
-func neediest(stores []*config.Store, r *compare.Result, lacking []int64, offline func(int) bool) int {
-	rank := func(i int) int64 {
-		switch {
-		case r.Totals[i].Missing+r.Totals[i].Damaged == 0:
-			return 0
-		case stores[i].Role == config.Backup:
-			return 1
-		case stores[i].Role == config.Primary:
-			return 3
-		}
-		return 2
-	}
-	best := -1
-	var most []int64
-	for i := range r.Totals {
-		if offline(i) {
-			continue
-		}
-		t := &r.Totals[i]
-		needs := []int64{lacking[i], rank(i), min(t.Damaged, 1), t.Missing + t.Damaged}
-		if best < 0 || slices.Compare(needs, most) > 0 {
-			best, most = i, needs
-		}
-	}
-	return best
 }
 
 func doubtText(d *compare.Doubt, stores []*config.Store) string {
