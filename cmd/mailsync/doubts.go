@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
@@ -23,12 +24,14 @@ type doubts struct {
 	file  string
 	old   map[string]bool
 	found map[string]bool
+	since time.Time // when the first of them was found; zero = none is, or not known
 }
 
 // doubtsFile is the list on disk; names are raw bytes.
 type doubtsFile struct {
-	V         int      `json:"v"`
-	Mailboxes [][]byte `json:"mailboxes"`
+	V         int       `json:"v"`
+	Mailboxes [][]byte  `json:"mailboxes"`
+	Since     time.Time `json:"since,omitzero"`
 }
 
 // doubts reads the list of a store. One that cannot be read is an error: to
@@ -59,6 +62,7 @@ func (a *app) doubts(s *config.Store) (*doubts, error) {
 	for _, m := range f.Mailboxes {
 		d.old[string(m)] = true
 	}
+	d.since = f.Since
 	return d, nil
 }
 
@@ -85,7 +89,13 @@ func (d *doubts) save(read func(mailbox string) bool) error {
 		}
 	}
 	same := len(now) == len(d.old)
-	f := doubtsFile{V: 1}
+	f := doubtsFile{V: 1, Since: d.since}
+	switch {
+	case len(now) == 0:
+		f.Since = time.Time{}
+	case len(d.old) == 0:
+		f.Since = time.Now().UTC().Truncate(time.Second)
+	}
 	for m := range now {
 		same = same && d.old[m]
 		f.Mailboxes = append(f.Mailboxes, []byte(m))

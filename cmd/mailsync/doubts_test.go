@@ -40,17 +40,21 @@ func TestDoubts(t *testing.T) {
 	if !d.doubted("a\xff") || !d.doubted("b") || d.doubted("c") {
 		t.Errorf("doubted: %v", d.old)
 	}
+	first := d.since
+	if first.IsZero() {
+		t.Error("nobody knows since when")
+	}
 	// A look that has read b only, and found it clean.
 	if err := d.save(func(m string) bool { return m == "b" }); err != nil {
 		t.Fatal(err)
 	}
-	if d = open(); !d.doubted("a\xff") || d.doubted("b") {
-		t.Errorf("doubted: %v", d.old)
+	if d = open(); !d.doubted("a\xff") || d.doubted("b") || !d.since.Equal(first) {
+		t.Errorf("doubted: %v since %s, at first %s", d.old, d.since, first)
 	}
 	if err := d.save(all); err != nil {
 		t.Fatal(err)
 	}
-	if d = open(); d.doubted("a\xff") {
+	if d = open(); d.doubted("a\xff") || !d.since.IsZero() {
 		t.Errorf("doubted: %v", d.old)
 	}
 	// What cannot be read is an error, not an empty list.

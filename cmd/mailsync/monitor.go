@@ -21,8 +21,8 @@ import (
 
 // monitorFlags are the flags of monitor.
 type monitorFlags struct {
-	scanAge, drillAge, lag string
-	textfile               string
+	scanAge, drillAge, lag, latency string
+	textfile                        string
 }
 
 func (a *app) monitorCommand() *cobra.Command {
@@ -39,6 +39,7 @@ Thresholds are WARN or WARN,CRIT, as in 26h,50h; 0 is none.`,
 	f.StringVar(&o.scanAge, "scan-age", "26h,50h", "`AGE` of the last complete scan")
 	f.StringVar(&o.drillAge, "drill-age", "0", "`AGE` of the last drill, as in 90d")
 	f.StringVar(&o.lag, "lag", "0", "how far a replica's newest mail may be behind; reads the whole records")
+	f.StringVar(&o.latency, "latency", "0", "`TIME` within which 99 of 100 reads of a device were answered, as in 500ms,2s")
 	f.StringVar(&o.textfile, "textfile", "", "write metrics to `FILE`, as in /var/lib/prometheus/node-exporter/mailsync.prom")
 	return c
 }
@@ -79,7 +80,7 @@ func (a *app) monitor(ctx context.Context, args []string, o *monitorFlags) (outc
 	for _, x := range []struct {
 		name, text string
 		l          *monitor.Limits
-	}{{"scan-age", o.scanAge, &t.ScanAge}, {"drill-age", o.drillAge, &t.DrillAge}, {"lag", o.lag, &t.Lag}} {
+	}{{"scan-age", o.scanAge, &t.ScanAge}, {"drill-age", o.drillAge, &t.DrillAge}, {"lag", o.lag, &t.Lag}, {"latency", o.latency, &t.Latency}} {
 		l, err := limitsOf(x.name, x.text)
 		if err != nil {
 			return unknown(err)
@@ -129,7 +130,7 @@ func (a *app) facts(ctx context.Context, args []string, lag bool) (*monitor.Fact
 	if err != nil {
 		return nil, err
 	}
-	f := &monitor.Facts{Now: a.began, Version: buildInfo().Version}
+	f := &monitor.Facts{Now: a.began, Version: buildInfo().Version, Command: a.cmdline}
 	newest := make([]time.Time, len(stores))
 	for i, s := range stores {
 		st, at := a.storeFacts(ctx, s, lag)
@@ -183,7 +184,7 @@ func (a *app) storeFacts(ctx context.Context, s *config.Store, lag bool) (monito
 	if err != nil {
 		return fail(err)
 	}
-	st.Doubted = int64(len(doubt.old))
+	st.Doubted, st.Since = int64(len(doubt.old)), doubt.since
 	for h, err := range rec.Heads(ctx) {
 		if err != nil {
 			return fail(err)

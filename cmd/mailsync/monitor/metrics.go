@@ -40,6 +40,7 @@ func (f *Facts) Metrics() []byte {
 	stores("mailsync_store_suspect_messages", "Messages recorded as suspect.", number(func(s *Store) int64 { return s.Suspect }))
 	stores("mailsync_store_unreadable_messages", "Messages that could not be read.", number(func(s *Store) int64 { return s.Unread }))
 	stores("mailsync_store_doubted_mailboxes", "Mailboxes in which damage or loss was found and not yet mended.", number(func(s *Store) int64 { return s.Doubted }))
+	stores("mailsync_store_doubted_since_timestamp_seconds", "When the first damage or loss that is not yet mended was found.", func(s *Store) (float64, bool) { return stamp(s.Since), s.Err == nil && !s.Since.IsZero() })
 	stores("mailsync_store_lag_seconds", "How far the newest mail is behind that of the newest replica.", func(s *Store) (float64, bool) {
 		if s.Lag == nil {
 			return 0, false

@@ -10,6 +10,8 @@ package monitor
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -63,8 +65,9 @@ type Store struct {
 	Bytes     int64
 	Damaged   int64 // messages, proven
 	Suspect   int64
-	Unread    int64 // messages that could not be read
-	Doubted   int64 // mailboxes in which damage or loss was found and not yet mended
+	Unread    int64     // messages that could not be read
+	Doubted   int64     // mailboxes in which damage or loss was found and not yet mended
+	Since     time.Time // when the first of that was found; zero = not known
 	Lag       *time.Duration
 	Err       error // the record could not be read
 }
@@ -84,10 +87,20 @@ type Facts struct {
 	Devices   []Device
 	Drill     time.Time // of the last drill that ended well; zero = none known
 	Resumable int64     // runs that were killed or failed and can be resumed
+	// Command writes a command that comes next, so that it means the same stores
+	// when it is pasted; nil writes it without options.
+	Command func(args ...string) string
+}
+
+func (f *Facts) command(args ...string) string {
+	if f.Command != nil {
+		return f.Command(args...)
+	}
+	return ui.Command(append([]string{"mailsync"}, args...)...)
 }
 
 // Thresholds are what is borne.
-type Thresholds struct{ ScanAge, DrillAge, Lag Limits }
+type Thresholds struct{ ScanAge, DrillAge, Lag, Latency Limits }
 
 // Remark is one thing that is not as it should be, and what to do about it.
 type Remark struct {
@@ -107,10 +120,10 @@ func (f *Facts) Judge(t Thresholds) (Status, []Remark) {
 	for i := range f.Stores {
 		s := &f.Stores[i]
 		name := ui.Name(s.Name)
-		command := func(c string) string { return ui.Command("mailsync", c, s.Name) }
+		command := func(c string) string { return f.command(c, s.Name) }
 		switch {
 		case s.Err != nil:
-			add(Unknown, ui.Command("mailsync", "manifest", "check", s.Name), "%s: its record cannot be read: %s", name, ui.Oneline(s.Err, 200))
+			add(Unknown, f.command("manifest", "check", s.Name), "%s: its record cannot be read: %s", name, ui.Oneline(s.Err, 200))
 			continue
 		case s.Scanned.IsZero():
 			add(Critical, command("scan"), "%s was never recorded: loss could not be told from change", name)
@@ -122,7 +135,11 @@ func (f *Facts) Judge(t Thresholds) (Status, []Remark) {
 			add(Critical, command("verify"), "%s: %s damaged as of %s", name, ui.Plural(s.Damaged, "message"), ui.Time(s.Scanned))
 		}
 		if s.Doubted > 0 {
-			add(Critical, command("verify"), "%s: damage or loss in %s, found and not mended", name, ui.Plural(s.Doubted, "mailbox"))
+			since := ""
+			if !s.Since.IsZero() {
+				since = " since " + ui.Time(s.Since)
+			}
+			add(Critical, command("verify"), "%s: damage or loss in %s%s, found and not mended", name, ui.Plural(s.Doubted, "mailbox"), since)
 		}
 		if s.Suspect > 0 {
 			add(Warning, command("verify"), "%s: %s suspected as of %s", name, ui.Plural(s.Suspect, "message"), ui.Time(s.Scanned))
@@ -131,22 +148,23 @@ func (f *Facts) Judge(t Thresholds) (Status, []Remark) {
 			add(Warning, command("scan"), "%s: %s could not be read", name, ui.Plural(s.Unread, "message"))
 		}
 		if s.Lag != nil {
-			add(t.Lag.judge(*s.Lag), "mailsync diff", "%s lags %s behind the newest replica", name, ui.Duration(*s.Lag))
+			add(t.Lag.judge(*s.Lag), f.command(slices.Concat([]string{"diff", s.Name}, f.others(i))...), "%s lags %s behind the newest replica", name, ui.Duration(*s.Lag))
 		}
 	}
 	for _, d := range f.Devices {
+		add(t.Latency.judge(time.Duration(d.P99*float64(time.Second))), "smartctl -a, and the kernel's log", "device %s: one read in 100 takes %s or more", ui.Name(d.Name), seconds(d.P99))
 		if d.Slow {
-			add(Warning, "smartctl -a, and the kernel's log", "device %s answers half of its reads in %s or more, its peers far faster", ui.Name(d.Name), ui.Duration(time.Duration(d.Median*float64(time.Second))))
+			add(Warning, "smartctl -a, and the kernel's log", "device %s answers half of its reads in %s or more, its peers far faster", ui.Name(d.Name), seconds(d.Median))
 		}
 	}
 	if f.Resumable > 0 {
-		add(Warning, "mailsync runs", "%s ended early and can be resumed", ui.Plural(f.Resumable, "run"))
+		add(Warning, f.command("runs"), "%s ended early and can be resumed", ui.Plural(f.Resumable, "run"))
 	}
 	if t.DrillAge != (Limits{}) {
 		if f.Drill.IsZero() {
-			add(Warning, "mailsync drill", "no drill is known of: nobody has rehearsed")
+			add(Warning, f.command("drill"), "no drill is known of: nobody has rehearsed")
 		} else {
-			add(t.DrillAge.judge(f.Now.Sub(f.Drill)), "mailsync drill", "last drill %s", ui.Age(f.Drill, f.Now))
+			add(t.DrillAge.judge(f.Now.Sub(f.Drill)), f.command("drill"), "last drill %s", ui.Age(f.Drill, f.Now))
 		}
 	}
 	status := OK
@@ -154,6 +172,24 @@ func (f *Facts) Judge(t Thresholds) (Status, []Remark) {
 		status = worse(status, r.Status)
 	}
 	return status, out
+}
+
+// others are the stores beside one, for a comparison.
+func (f *Facts) others(store int) (names []string) {
+	for i := range f.Stores {
+		if i != store {
+			names = append(names, f.Stores[i].Name)
+		}
+	}
+	return names
+}
+
+// seconds writes the time of a read: below a second in milliseconds.
+func seconds(s float64) string {
+	if s < 1 {
+		return fmt.Sprintf("%.0f ms", 1000*s)
+	}
+	return ui.Duration(time.Duration(s * float64(time.Second)))
 }
 
 // Plugin writes what a monitoring system shows: one line with the worst, the
@@ -192,7 +228,7 @@ func (f *Facts) Plugin(t Thresholds) (Status, string) {
 // perfdata are the numbers, in the guidelines' form.
 func (f *Facts) perfdata(t Thresholds) []string {
 	var out []string
-	seconds := func(label string, d time.Duration, l Limits) {
+	age := func(label string, d time.Duration, l Limits) {
 		bound := func(d time.Duration) string {
 			if d <= 0 {
 				return ""
@@ -206,14 +242,23 @@ func (f *Facts) perfdata(t Thresholds) []string {
 		if s.Err != nil || s.Scanned.IsZero() {
 			continue
 		}
-		seconds(label(s.Name, "scan_age"), f.Now.Sub(s.Scanned), t.ScanAge)
-		out = append(out, fmt.Sprintf("%s=%d;;0:0;0;", label(s.Name, "damaged"), s.Damaged+s.Doubted), fmt.Sprintf("%s=%d;;;0;", label(s.Name, "messages"), s.Messages))
+		age(label(s.Name, "scan_age"), f.Now.Sub(s.Scanned), t.ScanAge)
+		out = append(out, fmt.Sprintf("%s=%d;;0:0;0;", label(s.Name, "damaged"), s.Damaged), fmt.Sprintf("%s=%d;;0:0;0;", label(s.Name, "doubted"), s.Doubted), fmt.Sprintf("%s=%d;;;0;", label(s.Name, "messages"), s.Messages))
 		if s.Lag != nil {
-			seconds(label(s.Name, "lag"), *s.Lag, t.Lag)
+			age(label(s.Name, "lag"), *s.Lag, t.Lag)
 		}
 	}
 	for _, d := range f.Devices {
-		out = append(out, fmt.Sprintf("%s=%.3fs;;;0;", label(d.Name, "read_p99"), d.P99))
+		bound := func(d time.Duration) string {
+			if d <= 0 {
+				return ""
+			}
+			return strconv.FormatFloat(d.Seconds(), 'f', -1, 64)
+		}
+		out = append(out, fmt.Sprintf("%s=%.3fs;%s;%s;0;", label(d.Name, "read_p99"), d.P99, bound(t.Latency.Warn), bound(t.Latency.Crit)))
+	}
+	if !f.Drill.IsZero() {
+		age("'drill_age'", f.Now.Sub(f.Drill), t.DrillAge)
 	}
 	return out
 }

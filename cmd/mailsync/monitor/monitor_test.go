@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailsync/cmd/mailsync/ui"
 )
 
 var now = time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)
@@ -33,7 +35,7 @@ func TestPlugin(t *testing.T) {
 		status Status
 		line   string // begins the first line
 	}{
-		{"well", Facts{Stores: []Store{store(nil)}}, limits, OK, "MAILSYNC OK - 1,000 messages in 1 store, all recorded lately, no damage known | 'primary_scan_age'=7200s;93600;180000;0; 'primary_damaged'=0;;0:0;0; 'primary_messages'=1000;;;0;\n"},
+		{"well", Facts{Stores: []Store{store(nil)}}, limits, OK, "MAILSYNC OK - 1,000 messages in 1 store, all recorded lately, no damage known | 'primary_scan_age'=7200s;93600;180000;0; 'primary_damaged'=0;;0:0;0; 'primary_doubted'=0;;0:0;0; 'primary_messages'=1000;;;0;\n"},
 		{"old", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = now.Add(-26 * time.Hour) })}}, limits, Warning, "MAILSYNC WARNING - primary: last complete scan 26 h ago"},
 		{"very old", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = now.Add(-50 * time.Hour) })}}, limits, Critical, "MAILSYNC CRITICAL - primary: last complete scan 2 d 2 h ago"},
 		{"never", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = time.Time{} })}}, limits, Critical, "MAILSYNC CRITICAL - primary was never recorded: loss could not be told from change; next: mailsync scan primary | \n"},
@@ -41,8 +43,13 @@ func TestPlugin(t *testing.T) {
 		{"worst first", Facts{Stores: []Store{store(func(s *Store) { s.Suspect = 1 }), store(func(s *Store) { s.Name, s.Damaged = "spare", 2 })}}, limits, Critical, "MAILSYNC CRITICAL - spare: 2 messages damaged as of "},
 		{"unreadable record", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("cut short") })}}, limits, Unknown, "MAILSYNC UNKNOWN - primary: its record cannot be read: cut short; next: mailsync manifest check primary | \n"},
 		{"unknown is no excuse", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("x") }), store(func(s *Store) { s.Doubted = 1 })}}, limits, Critical, "MAILSYNC CRITICAL"},
-		{"slow", Facts{Stores: []Store{store(nil)}, Devices: []Device{{Name: "sdb", Median: 0.25, P99: 2, Slow: true}}}, limits, Warning, "MAILSYNC WARNING - device sdb answers half of its reads in 0.2 s or more, its peers far faster; next: smartctl -a"},
-		{"lag", Facts{Stores: []Store{store(func(s *Store) { s.Lag = &lag })}}, Thresholds{Lag: Limits{Warn: 6 * time.Hour}}, Warning, "MAILSYNC WARNING - primary lags 7 h behind the newest replica; next: mailsync diff |"},
+		{"slow", Facts{Stores: []Store{store(nil)}, Devices: []Device{{Name: "sdb", Median: 0.25, P99: 2, Slow: true}}}, limits, Warning, "MAILSYNC WARNING - device sdb answers half of its reads in 250 ms or more, its peers far faster; next: smartctl -a"},
+		{"lag", Facts{Stores: []Store{store(func(s *Store) { s.Lag = &lag })}}, Thresholds{Lag: Limits{Warn: 6 * time.Hour}}, Warning, "MAILSYNC WARNING - primary lags 7 h behind the newest replica; next: mailsync diff primary |"},
+		{"two replicas", Facts{Stores: []Store{store(nil), store(func(s *Store) { s.Name, s.Lag = "spare", &lag })}}, Thresholds{Lag: Limits{Warn: 6 * time.Hour}}, Warning, "MAILSYNC WARNING - spare lags 7 h behind the newest replica; next: mailsync diff spare primary |"},
+		{"latency", Facts{Stores: []Store{store(nil)}, Devices: []Device{{Name: "sdb", Median: 0.004, P99: 0.6}}}, Thresholds{Latency: Limits{500 * time.Millisecond, 2 * time.Second}}, Warning, "MAILSYNC WARNING - device sdb: one read in 100 takes 600 ms or more; next: smartctl -a, and the kernel's log | 'primary_scan_age'=7200s;;;0; 'primary_damaged'=0;;0:0;0; 'primary_doubted'=0;;0:0;0; 'primary_messages'=1000;;;0; 'sdb_read_p99'=0.600s;0.5;2;0;\n"},
+		{"since when", Facts{Stores: []Store{store(func(s *Store) { s.Doubted, s.Since = 3, now.Add(-time.Hour) })}}, limits, Critical, "MAILSYNC CRITICAL - primary: damage or loss in 3 mailboxes since " + ui.Time(now.Add(-time.Hour)) + ", found and not mended; next: mailsync verify primary |"},
+		{"another configuration", Facts{Stores: []Store{store(func(s *Store) { s.Doubted = 1 })}, Command: func(args ...string) string { return "mailsync --config x " + strings.Join(args, " ") }}, limits, Critical, "MAILSYNC CRITICAL - primary: damage or loss in 1 mailbox, found and not mended; next: mailsync --config x verify primary |"},
+		{"drilled", Facts{Stores: []Store{store(nil)}, Drill: now.Add(-48 * time.Hour)}, Thresholds{DrillAge: Limits{Warn: 24 * time.Hour}}, Warning, "MAILSYNC WARNING - last drill 2 d ago (" + ui.Time(now.Add(-48*time.Hour)) + "); next: mailsync drill | 'primary_scan_age'=7200s;;;0; 'primary_damaged'=0;;0:0;0; 'primary_doubted'=0;;0:0;0; 'primary_messages'=1000;;;0; 'drill_age'=172800s;86400;;0;\n"},
 		{"resumable", Facts{Stores: []Store{store(nil)}, Resumable: 2}, limits, Warning, "MAILSYNC WARNING - 2 runs ended early and can be resumed; next: mailsync runs |"},
 		{"no drill", Facts{Stores: []Store{store(nil)}}, Thresholds{DrillAge: Limits{Warn: time.Hour}}, Warning, "MAILSYNC WARNING - no drill is known of"},
 		{"a name with a bar", Facts{Stores: []Store{store(func(s *Store) { s.Name, s.Damaged = "./a|b'c", 1 })}}, limits, Critical, "MAILSYNC CRITICAL - ./a/b'c: 1 message damaged"},
@@ -65,7 +72,7 @@ func everything() *Facts {
 	lag := 90 * time.Second
 	return &Facts{
 		Now: now, Version: `1.0"\`, Drill: now.Add(-time.Hour), Resumable: 1,
-		Stores:  []Store{store(nil), store(func(s *Store) { s.Name, s.Lag = "spare \"two\"\n\\", &lag }), store(func(s *Store) { s.Name, s.Err = "broken", errors.New("x") })},
+		Stores:  []Store{store(func(s *Store) { s.Doubted, s.Since = 2, now.Add(-time.Hour) }), store(func(s *Store) { s.Name, s.Lag = "spare \"two\"\n\\", &lag }), store(func(s *Store) { s.Name, s.Err = "broken", errors.New("x") })},
 		Devices: []Device{{Name: "sda", Median: 0.004, P99: 0.03}, {Name: "sdb", Median: 0.25, P99: 2, Slow: true}},
 	}
 }
@@ -74,7 +81,8 @@ func TestMetrics(t *testing.T) {
 	text := string(everything().Metrics())
 	for _, want := range []string{
 		"mailsync_store_messages{store=\"primary\"} 1000\n", "mailsync_store_lag_seconds{store=\"spare \\\"two\\\"\\n\\\\\"} 90\n",
-		"mailsync_store_record_readable{store=\"broken\"} 0\n", "mailsync_device_slow{device=\"sdb\"} 1\n", "mailsync_drill_last_success_timestamp_seconds 1795334400\n",
+		"mailsync_store_record_readable{store=\"broken\"} 0\n", "mailsync_device_slow{device=\"sdb\"} 1\n",
+		"mailsync_store_doubted_mailboxes{store=\"primary\"} 2\n", "mailsync_store_doubted_since_timestamp_seconds{store=\"primary\"} 1795334400\n", "mailsync_drill_last_success_timestamp_seconds 1795334400\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -101,8 +109,12 @@ func promtool(t *testing.T, in []byte, args ...string) {
 
 func TestMetricsLint(t *testing.T) { promtool(t, everything().Metrics(), "check", "metrics") }
 
+// The rules are ones that Prometheus takes, and each fires where it should, with
+// a text that names the store, what, since when, how many mailboxes, and the next
+// command.
 func TestRules(t *testing.T) {
 	promtool(t, nil, "check", "rules", "../../../docs/examples/mailsync.rules.yml")
+	promtool(t, nil, "test", "rules", "testdata/rules_test.yml")
 }
 
 // docs/metrics.md has every metric with its labels and its help text, and no
