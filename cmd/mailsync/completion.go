@@ -71,6 +71,7 @@ func (a *app) complete(root *cobra.Command) {
 		"scan": a.names(stores, 0), "verify": a.names(stores, 0), "diff": a.names(stores, 0), "monitor": a.names(stores, 0),
 		"restore": a.names(stores, 1), "undo": a.names(a.undoable, 1), "report": a.names(a.reportable, 1),
 		"manifest ls": a.names(stores, 1), "manifest show": a.names(stores, 1), "manifest check": a.names(stores, 1), "manifest export": a.names(stores, 1),
+		"manifest sign": a.names(stores, 1), "manifest stopped": a.names(stores, 0), "manifest started": a.names(stores, 0),
 	} {
 		if c, _, err := root.Find(strings.Fields(path)); err == nil {
 			c.ValidArgsFunction = f
@@ -86,7 +87,13 @@ func (a *app) complete(root *cobra.Command) {
 				list = archives
 			}
 			// It fails only for a flag that is not there.
-			_ = c.RegisterFlagCompletionFunc(flag, a.names(list, 0))
+			complete := a.names(list, 0)
+			if flag == "recorded" { // of the stores that stand there already, too
+				complete = func(cmd *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
+					return a.names(list, 0)(cmd, nil, word)
+				}
+			}
+			_ = c.RegisterFlagCompletionFunc(flag, complete)
 		}
 	}
 }
