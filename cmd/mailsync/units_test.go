@@ -37,6 +37,9 @@ func TestUnits(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s: %q: %v", f, command, err)
 			}
+			if strings.Contains(command, "--textfile") && !strings.Contains(string(data), "\nUMask=0022\n") {
+				t.Errorf("%s: the exporter cannot read what it writes", f)
+			}
 		}
 		name := filepath.Join(dir, filepath.Base(f))
 		if err := os.WriteFile(name, []byte(strings.ReplaceAll(string(data), "/usr/bin/mailsync", "/bin/true")), 0o644); err != nil {
