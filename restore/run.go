@@ -302,8 +302,8 @@ func (r *Run) failed() error {
 
 // Apply carries out a plan and yields each action as it ends, with State set,
 // in the plan's order. Cancelled, or stopped by a full file system (ErrNoSpace),
-// a failing one (ErrDisk) or a source that does not answer (ErrUnreachable), it ends what is in flight, yields the rest as
-// planned and then the error.
+// a failing one (ErrDisk) or a source that does not answer (ErrUnreachable), it
+// ends what is in flight, counts the rest as planned and yields the error.
 func (r *Run) Apply(ctx context.Context, p *Plan, src Source) iter.Seq2[Action, error] {
 	return func(yield func(Action, error) bool) {
 		r.plan = p.header.ID

@@ -172,6 +172,7 @@ func (r *Run) carry(ctx context.Context, what runInput, src restore.Source, yiel
 		if x.Over == nil {
 			continue
 		}
+		r.counts.Planned = x.Over.Planned
 		err := r.p.fromWire(x.Over.Err)
 		if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			err = context.Cause(ctx)

@@ -40,8 +40,15 @@ type runItem struct {
 	Begun    string       `cbor:"1,keyasint,omitempty"` // the run's id
 	Actions  [][]byte     `cbor:"2,keyasint,omitempty"` // ended; what is done is durable
 	Progress *runProgress `cbor:"3,keyasint,omitempty"`
-	Over     *runEnd      `cbor:"4,keyasint,omitempty"` // of an Apply or a Deliver
+	Over     *runOver      `cbor:"4,keyasint,omitempty"` // of an Apply or a Deliver
 	Ended    bool         `cbor:"5,keyasint,omitempty"`
+}
+
+// runOver says why an Apply or a Deliver ended early, where it did, and how many
+// of the run's actions nobody has begun.
+type runOver struct {
+	Err     *wireError `cbor:"1,keyasint,omitempty"`
+	Planned int64      `cbor:"2,keyasint,omitempty"`
 }
 
 type runProgress struct {

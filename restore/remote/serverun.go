@@ -187,7 +187,7 @@ func (t *running) plan(fresh bool) error {
 		return errors.Join(in.err, err)
 	}
 	if err != nil {
-		return t.tell(&runItem{Over: &runEnd{t.r.p.toWire(err)}})
+		return t.over(err)
 	}
 	defer plan.Close()
 	return t.carry(func(ctx context.Context) iter.Seq2[restore.Action, error] { return t.run.Apply(ctx, plan, t.src) })
@@ -250,7 +250,12 @@ func (t *running) carry(do func(context.Context) iter.Seq2[restore.Action, error
 	if t.r.ctx.Err() != nil {
 		return context.Cause(t.r.ctx)
 	}
-	return t.tell(&runItem{Over: &runEnd{t.r.p.toWire(failed)}})
+	return t.over(failed)
+}
+
+// over tells that something was carried out, or why it ended early.
+func (t *running) over(err error) error {
+	return t.tell(&runItem{Over: &runOver{Err: t.r.p.toWire(err), Planned: t.run.Counts().Planned}})
 }
 
 // tellEvery is how long what is done waits for company at most.
