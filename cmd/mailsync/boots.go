@@ -82,8 +82,11 @@ func (a *app) eachRecord(ctx context.Context, args []string, change func(*manife
 		if s.Host() != "" && !named {
 			continue
 		}
-		if err := a.targetHere(s); err != nil {
-			return outcome{}, err
+		if host := s.Host(); host != "" {
+			return outcome{}, &ui.Problem{
+				What: "store " + s.Name + ": stops and starts of " + host + " are recorded there", Code: exitUnavailable,
+				Hint: "run this command on " + host,
+			}
 		}
 		err := change(repo, s)
 		if errors.Is(err, manifest.ErrNoRecord) && !named {

@@ -158,8 +158,12 @@ func (c *checker) far(subject string, s *config.Store) {
 		c.say("warning", subject, "%s: %s", s.Path, ui.Oneline(err, 300))
 		return
 	}
-	sd.close()
-	c.say("ok", subject, "%s can be looked at there", s.Path)
+	defer sd.close()
+	if sd.far.ReadOnly() {
+		c.say("ok", subject, "%s can be looked at there; it is served read-only, and restore and replay into it are refused", s.Path)
+		return
+	}
+	c.say("ok", subject, "%s can be looked at and written into there", s.Path)
 }
 
 // farArchive asks the host of an archive the same.

@@ -90,8 +90,9 @@ func (h *server) OpenStore(_ context.Context, spec remote.Spec) (*remote.Served,
 	}
 	out := &remote.Served{
 		Source: sd.scanner, Witness: sd.scanner, Messages: restore.FromSite(sd.site()),
-		Folders: remote.Folders{FS: sd.store.Folders == config.FS, UTF8: sd.store.UTF8},
-		Close:   func() error { sd.close(); return nil },
+		Folders:  remote.Folders{FS: sd.store.Folders == config.FS, UTF8: sd.store.UTF8},
+		ReadOnly: h.readOnly,
+		Close:    func() error { sd.close(); return nil },
 	}
 	if sd.recorded != nil {
 		out.Record, out.Heads, out.About = sd.recorded, sd.base.Heads, sd.base.Record()

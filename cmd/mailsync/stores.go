@@ -80,17 +80,6 @@ func recordPath(s *config.Store) string {
 	return s.Path
 }
 
-// targetHere refuses a target on another host.
-func (a *app) targetHere(s *config.Store) error {
-	if s.Host() == "" {
-		return nil
-	}
-	return &ui.Problem{
-		What: "store " + s.Name + ": only mailsync on " + s.Host() + " writes into it", Code: exitUnavailable,
-		Hint: "run this command there, with this host's stores as HOST:/PATH",
-	}
-}
-
 // openRepo opens the state directory.
 func (a *app) openRepo(readOnly bool) (*manifest.Repo, error) {
 	dir, err := a.stateDir()

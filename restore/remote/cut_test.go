@@ -25,7 +25,9 @@ func connect(t testing.TB, far *machine) (p *remote.Peer, cut func(), served <-c
 	t.Helper()
 	here, there := sockets(t)
 	end := make(chan error, 1)
-	go func() { end <- remote.Serve(context.Background(), there, remote.Options{Program: "test", Host: far, Spill: spillIn(t)}) }()
+	go func() {
+		end <- remote.Serve(context.Background(), there, remote.Options{Program: "test", Host: far, Spill: spillIn(t)})
+	}()
 	p, err := remote.Connect(t.Context(), here, remote.Options{Program: "test", Spill: spillIn(t)})
 	if err != nil {
 		t.Fatal(err)

@@ -50,6 +50,7 @@ type Served struct {
 	// Messages hands out messages; nil: a record has none.
 	Messages restore.Source
 	Folders  Folders
+	ReadOnly bool // nothing is written into it at the caller's request
 	Close    func() error
 }
 

@@ -41,6 +41,7 @@ type opened struct {
 	Size     int64  `cbor:"6,keyasint,omitempty"` // recorded messages
 	FS       bool   `cbor:"7,keyasint,omitempty"` // of Folders
 	UTF8     bool   `cbor:"8,keyasint,omitempty"`
+	ReadOnly bool   `cbor:"9,keyasint,omitempty"`
 }
 
 type info struct {

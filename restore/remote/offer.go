@@ -33,7 +33,7 @@ func (p *Peer) store(name string, o *opened) *Store {
 // add makes a store known under a number.
 func (s *served) add(h *Served) (*opened, error) {
 	st := &servedStore{Served: h}
-	out := &opened{Messages: h.Messages != nil, Witness: h.Witness != nil, FS: h.Folders.FS, UTF8: h.Folders.UTF8}
+	out := &opened{Messages: h.Messages != nil, Witness: h.Witness != nil, FS: h.Folders.FS, UTF8: h.Folders.UTF8, ReadOnly: h.ReadOnly}
 	if h.Source != nil {
 		out.Info = infoOf(h.Source.Info())
 	}

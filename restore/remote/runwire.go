@@ -40,7 +40,7 @@ type runItem struct {
 	Begun    string       `cbor:"1,keyasint,omitempty"` // the run's id
 	Actions  [][]byte     `cbor:"2,keyasint,omitempty"` // ended; what is done is durable
 	Progress *runProgress `cbor:"3,keyasint,omitempty"`
-	Over     *runOver      `cbor:"4,keyasint,omitempty"` // of an Apply or a Deliver
+	Over     *runOver     `cbor:"4,keyasint,omitempty"` // of an Apply or a Deliver
 	Ended    bool         `cbor:"5,keyasint,omitempty"`
 }
 

@@ -212,6 +212,9 @@ func (s *Store) Evidence(ctx context.Context, _, mailbox string, e *manifest.Ent
 // Folders is how folders lie there.
 func (s *Store) Folders() Folders { return Folders{FS: s.opened.FS, UTF8: s.opened.UTF8} }
 
+// ReadOnly tells whether the other end lets nobody write into it from here.
+func (s *Store) ReadOnly() bool { return s.opened.ReadOnly }
+
 // Messages hands out the store's messages; nil where it has none to hand out.
 func (s *Store) Messages() restore.Source {
 	if !s.opened.Messages {
