@@ -90,7 +90,15 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 		return outcome{}, usage("--merge-flags %q is none of leave, union", o.mergeFlags)
 	}
 	if len(o.from) == 0 {
-		return outcome{}, usage("restore needs at least one --from STORE")
+		s, err := a.store(target)
+		if err != nil {
+			return outcome{}, err
+		}
+		from := []string{"restore", target}
+		for _, name := range a.replicas(s) {
+			from = append(from, "--from", name)
+		}
+		return outcome{}, &ui.Problem{What: "restore needs at least one --from STORE", Code: exitUsage, Hint: a.cmdline(from...)}
 	}
 	if o.dryRun && o.plan != "" {
 		return outcome{}, usage("--dry-run and --plan exclude each other: --plan writes nothing but the plan")

@@ -321,17 +321,7 @@ func damageSentence(r *verify.Result) string {
 // nextAfterDamage names the commands that come after damage was found, with
 // the real names of the other stores.
 func (a *app) nextAfterDamage(s *config.Store) {
-	var others []string
-	for _, role := range []config.Role{config.Primary, config.Spare, {}, config.Backup} {
-		for _, o := range a.cfg.WithRole(role) {
-			if o.Path != s.Path && !config.IsRemote(o.Path) {
-				others = append(others, o.Name)
-			}
-		}
-	}
-	if config.IsPath(s.Name) || len(others) == 0 {
-		others = []string{"REPLICA"}
-	}
+	others := a.replicas(s)
 	a.next(append([]string{"diff", s.Name}, others...)...)
 	restore := []string{"restore", s.Name}
 	if a.crashAt != "" {
@@ -341,6 +331,22 @@ func (a *app) nextAfterDamage(s *config.Store) {
 		restore = append(restore, "--from", o)
 	}
 	a.next(restore...)
+}
+
+// replicas names the other stores of the configuration in the order of trust: a
+// backup, which lags, last.
+func (a *app) replicas(s *config.Store) (others []string) {
+	for _, role := range []config.Role{config.Primary, config.Spare, {}, config.Backup} {
+		for _, o := range a.cfg.WithRole(role) {
+			if o.Path != s.Path && !config.IsRemote(o.Path) {
+				others = append(others, o.Name)
+			}
+		}
+	}
+	if config.IsPath(s.Name) || len(others) == 0 {
+		return []string{"REPLICA"}
+	}
+	return others
 }
 
 // cmdline writes a command that comes next, with the configuration and state of
