@@ -132,6 +132,9 @@ func (a *app) openFar(ctx context.Context, s *config.Store, t trust) (*side, err
 		rec = nil
 	}
 	a.logStore(s, rec, false)
+	if rec != nil && t == trustStamps {
+		sd.farCopy = newNearCopy(sd.far, rec, a.recordedStore(s, rec, time.Time{}))
+	}
 	if there := sd.far.Record(); there != nil {
 		sd.farBase = there
 		// The same look, where this host keeps a copy of its record: that one need not travel.

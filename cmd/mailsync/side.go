@@ -23,6 +23,7 @@ type side struct {
 	recorded *compare.RecordedStore // nil when there is no record
 	base     *manifest.Store        // the record itself; nil when there is none
 	far      *remote.Store          // on another host: it takes the scanner's place
+	farCopy  *nearCopy              // of it, where this host keeps a copy of its record that may stand for it
 	farBase  compare.Source         // what is recorded of it, here or there; nil when nothing is
 	listing  *compare.Listing       // of the source, where sums of its parts are wanted
 	down     error                  // why nobody answers for it
@@ -48,6 +49,8 @@ func (s *side) source() compare.Source {
 		return s.listing
 	case s.scanner != nil:
 		return s.scanner
+	case s.farCopy != nil:
+		return s.farCopy
 	case s.far != nil:
 		return s.far
 	case s.down != nil:
@@ -61,6 +64,8 @@ func (s *side) witness() compare.Witness {
 	switch {
 	case s.scanner != nil:
 		return s.scanner
+	case s.farCopy != nil:
+		return s.farCopy
 	case s.far != nil:
 		return s.far
 	case s.down != nil:

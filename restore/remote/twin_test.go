@@ -202,12 +202,12 @@ func TestOfferEnds(t *testing.T) {
 	e := newEstate(t)
 	e.near.put("backup", "a", 1, ":2,S")
 	e.far.put("spare", "a", 2, ":2,S")
-	plan, done, err := e.plan("spare", "backup")
+	_, done, err := e.plan("spare", "backup")
 	if err != nil {
 		t.Fatal(err)
 	}
 	done() // the offer of the plan ends
-	plan, done, err = e.plan("spare", "backup")
+	plan, done, err := e.plan("spare", "backup")
 	if err != nil {
 		t.Fatal(err)
 	}
