@@ -31,6 +31,7 @@ type farTarget struct {
 	peer   *remote.Peer
 	here   []remote.NamedSpec // sources on the target's host
 	offers []*remote.Offered
+	left   bool // a run that died there has left temporary names
 }
 
 // farTarget reaches the host of a target; nil where the target is of this host.
@@ -123,11 +124,15 @@ func (t *farTarget) plan(ctx context.Context, opt *restore.PlanOptions, sources,
 			*l.to = append(*l.to, x)
 		}
 	}
-	plan, matched, err := t.peer.Plan(ctx, &r, opt.Progress)
-	if matched {
+	made, err := t.peer.Plan(ctx, &r, opt.Progress)
+	if err != nil {
+		return nil, t.problem(ctx, err)
+	}
+	if made.Matched {
 		o.only.any.Store(true)
 	}
-	return plan, t.problem(ctx, err)
+	t.left = made.Left
+	return made.Plan, nil
 }
 
 // begin begins a run there, and notes here where its journal is.

@@ -136,8 +136,18 @@ func (a *app) written(id string) {
 // tidy removes what runs that died on the store have left under temporary
 // names. A command that has work does so by its run; here there is none.
 func (a *app) tidy(ctx context.Context, w *writeFlags, x applied) error {
+	if x.there != nil {
+		if !w.yes || !x.there.left {
+			return nil
+		}
+		run, _, err := a.begin(ctx, &x)
+		if err != nil {
+			return err
+		}
+		return a.runProblem(run.End(nil)) // it has removed them there
+	}
 	state, err := a.stateDir()
-	if err != nil || !w.yes || x.there != nil { // another host takes up what is left with its next run
+	if err != nil || !w.yes {
 		return err
 	}
 	if left, err := restore.LeftBehind(state, x.site.Path); err != nil || !left {

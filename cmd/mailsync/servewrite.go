@@ -23,13 +23,13 @@ func (h *server) writable(writes bool) error {
 
 // Plan implements remote.Writable: this host's stores are opened, the caller's
 // are asked.
-func (h *server) Plan(ctx context.Context, r *remote.Restoration, p *restore.PlanProgress) (*restore.Plan, bool, error) {
+func (h *server) Plan(ctx context.Context, r *remote.Restoration, p *restore.PlanProgress) (*remote.Planned, error) {
 	if err := h.writable(r.Writes); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	globs, err := checkGlobs(r.Mailbox)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	var open []*side
 	defer func() { closeSides(open) }()
@@ -43,7 +43,7 @@ func (h *server) Plan(ctx context.Context, r *remote.Restoration, p *restore.Pla
 	}
 	target, err := own(&r.Target)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	sides, others := []*side{target}, []*side(nil)
 	for _, l := range []struct {
@@ -54,7 +54,7 @@ func (h *server) Plan(ctx context.Context, r *remote.Restoration, p *restore.Pla
 			sd := callers(&x)
 			if x.Here != nil {
 				if sd, err = own(x.Here); err != nil {
-					return nil, false, err
+					return nil, err
 				}
 			}
 			*l.to = append(*l.to, sd)
@@ -66,11 +66,27 @@ func (h *server) Plan(ctx context.Context, r *remote.Restoration, p *restore.Pla
 		MergeFlags: r.MergeFlags, FixUIDNext: r.FixUIDNext, Progress: p,
 	}
 	if err := h.a.fillPlan(&opt, sides, others, o); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	opt.Header = r.Header // the stores as the caller names them
+	left, err := h.left(target)
+	if err != nil {
+		return nil, err
+	}
 	plan, err := restore.NewPlan(ctx, opt)
-	return plan, o.only.any.Load(), err
+	if err != nil {
+		return nil, err
+	}
+	return &remote.Planned{Plan: plan, Matched: o.only.any.Load(), Left: left}, nil
+}
+
+// left tells whether runs that died on a store have left something.
+func (h *server) left(target *side) (bool, error) {
+	state, err := h.a.stateDir()
+	if err != nil {
+		return false, err
+	}
+	return restore.LeftBehind(state, target.store.Path)
 }
 
 // callers is a store of the caller's.

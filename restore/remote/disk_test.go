@@ -138,13 +138,13 @@ func (m *machine) writable(writes bool) error {
 }
 
 // Plan implements remote.Writable.
-func (m *machine) Plan(ctx context.Context, r *remote.Restoration, p *restore.PlanProgress) (*restore.Plan, bool, error) {
+func (m *machine) Plan(ctx context.Context, r *remote.Restoration, p *restore.PlanProgress) (*remote.Planned, error) {
 	if err := m.writable(r.Writes); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	sc, err := m.scanner(r.Target.Path)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	defer sc.Close()
 	o := restore.PlanOptions{
@@ -158,16 +158,20 @@ func (m *machine) Plan(ctx context.Context, r *remote.Restoration, p *restore.Pl
 		}
 		own, err := m.scanner(s.Here.Path)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		defer own.Close()
 		o.Sources = append(o.Sources, compare.Side{Source: own, Witness: own})
 	}
 	if o.Resume, err = restore.Interrupted(m.state(), o.Site.Path); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	plan, err := restore.NewPlan(ctx, o)
-	return plan, true, err
+	if err != nil {
+		return nil, err
+	}
+	left, err := restore.LeftBehind(m.state(), o.Site.Path)
+	return &remote.Planned{Plan: plan, Matched: true, Left: left}, err
 }
 
 // PlanUndo implements remote.Writable.

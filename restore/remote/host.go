@@ -80,9 +80,8 @@ type Host interface {
 // or writing into it, is not to be had.
 type Writable interface {
 	Host
-	// Plan plans what would be restored into a store of this host. matched tells
-	// whether a mailbox matched the patterns.
-	Plan(ctx context.Context, r *Restoration, p *restore.PlanProgress) (plan *restore.Plan, matched bool, err error)
+	// Plan plans what would be restored into a store of this host.
+	Plan(ctx context.Context, r *Restoration, p *restore.PlanProgress) (*Planned, error)
 	// PlanUndo plans the taking back of a run of this host.
 	PlanUndo(ctx context.Context, u *Undo) (*restore.Plan, restore.RunInfo, error)
 	// Runs tells of the runs of this host into stores that are served.

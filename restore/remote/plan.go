@@ -16,6 +16,7 @@ type planItem struct {
 	Made     bool   `cbor:"2,keyasint,omitempty"`
 	Matched  bool   `cbor:"3,keyasint,omitempty"` // a mailbox matched the patterns
 	Run      []byte `cbor:"4,keyasint,omitempty"` // of an undo: the run, as JSON
+	Left     bool   `cbor:"5,keyasint,omitempty"` // as of Planned
 }
 
 // runsItem is one run, as JSON.
@@ -31,16 +32,16 @@ const (
 
 // Plan has the host of the target make a plan. It needs no more of the other
 // end than it has sent: the caller closes it.
-func (p *Peer) Plan(ctx context.Context, r *Restoration, progress *restore.PlanProgress) (plan *restore.Plan, matched bool, err error) {
+func (p *Peer) Plan(ctx context.Context, r *Restoration, progress *restore.PlanProgress) (*Planned, error) {
 	q, err := r.wire()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	plan, last, err := p.plan(ctx, methodPlan, q, progress)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	return plan, last.Matched, nil
+	return &Planned{Plan: plan, Matched: last.Matched, Left: last.Left}, nil
 }
 
 // PlanUndo has the other host plan the taking back of one of its runs:

@@ -36,6 +36,13 @@ type Side struct {
 	Store   *Store
 }
 
+// Planned is a plan that the host of the target has made.
+type Planned struct {
+	*restore.Plan
+	Matched bool // a mailbox matched the patterns
+	Left    bool // runs that died there have left temporary names, which the next run removes
+}
+
 // Undo asks for the plan that takes back a run.
 type Undo struct {
 	Run    string `cbor:"1,keyasint"`

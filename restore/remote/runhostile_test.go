@@ -150,7 +150,7 @@ func FuzzRunAnswers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		p := liarAfter(t, answer, answer)
 		ctx := t.Context()
-		if plan, _, err := p.Plan(ctx, &remote.Restoration{Header: restore.PlanHeader{Command: "restore"}}, nil); err == nil {
+		if plan, err := p.Plan(ctx, &remote.Restoration{Header: restore.PlanHeader{Command: "restore"}}, nil); err == nil {
 			for range plan.Actions(ctx) {
 			}
 			_ = plan.Close()

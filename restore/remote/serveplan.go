@@ -36,7 +36,7 @@ func (s *served) plan(h Writable, r *reply, body []byte) error {
 	made := make(chan struct{})
 	told := make(chan error, 1)
 	go func() { told <- r.planning(progress, made) }()
-	plan, matched, err := h.Plan(r.ctx, x, progress)
+	plan, err := h.Plan(r.ctx, x, progress)
 	close(made)
 	if terr := <-told; err == nil && terr != nil {
 		err = terr
@@ -47,10 +47,10 @@ func (s *served) plan(h Writable, r *reply, body []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := r.sendPlan(plan); err != nil {
+	if err := r.sendPlan(plan.Plan); err != nil {
 		return err
 	}
-	return r.sendValue(frameItem, planItem{Made: true, Matched: matched})
+	return r.sendValue(frameItem, planItem{Made: true, Matched: plan.Matched, Left: plan.Left})
 }
 
 // planning tells every half second how far a plan is, until it is made.

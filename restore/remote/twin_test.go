@@ -202,11 +202,6 @@ func TestOfferEnds(t *testing.T) {
 	e := newEstate(t)
 	e.near.put("backup", "a", 1, ":2,S")
 	e.far.put("spare", "a", 2, ":2,S")
-	_, done, err := e.plan("spare", "backup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done() // the offer of the plan ends
 	plan, done, err := e.plan("spare", "backup")
 	if err != nil {
 		t.Fatal(err)

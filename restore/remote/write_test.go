@@ -53,7 +53,7 @@ func (e *estate) plan(target, from string) (*restore.Plan, func(), error) {
 	if err != nil {
 		e.t.Fatalf("%v", err)
 	}
-	plan, _, err := e.p.Plan(context.Background(), &remote.Restoration{
+	plan, err := e.p.Plan(context.Background(), &remote.Restoration{
 		Target: remote.Spec{Name: "far:" + target, Path: target}, Sources: []remote.Side{{Name: from, Offered: offer}},
 		Undecided: restore.RestoreUndecided, MergeFlags: restore.UnionFlags,
 		Header: restore.PlanHeader{Command: "restore", Store: "far:" + target, Path: "far:" + target},
@@ -63,7 +63,7 @@ func (e *estate) plan(target, from string) (*restore.Plan, func(), error) {
 		_ = offer.Close()
 		return nil, nil, err
 	}
-	return plan, func() { _ = plan.Close(); _ = offer.Close() }, nil
+	return plan.Plan, func() { _ = plan.Close(); _ = offer.Close() }, nil
 }
 
 // result is what a run did.
