@@ -250,17 +250,24 @@ func TestControls(t *testing.T) {
 			needs(t, &c.fs)
 			t.Parallel()
 			l := newTestLab(t, c.fs)
-			ta, err := l.cutAll(&controlScene{protocol: c.protocol}, series{states: min(number(*states, 60, 16), 60), seed: *seed})
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := 0
-			for _, b := range ta.Bad {
-				if c.sees != "" && strings.Contains(b, c.sees) {
-					n++
+			ta, n := new(tally), 0
+			// Whether a writer is hit depends on what reached the disk when; one
+			// that must be seen gets more than one recording.
+			for k := range uint64(4) {
+				var err error
+				if ta, err = l.cutAll(&controlScene{protocol: c.protocol}, series{states: 60, seed: *seed + k}); err != nil {
+					t.Fatal(err)
+				}
+				for _, b := range ta.Bad {
+					if c.sees != "" && strings.Contains(b, c.sees) {
+						n++
+					}
+				}
+				t.Logf("%s, %s: %s; %d times %q", c.fs.name, c.protocol, ta, n, c.sees)
+				if c.sees == "" || n > 0 {
+					break
 				}
 			}
-			t.Logf("%s, %s: %s; %d times %q", c.fs.name, c.protocol, ta, n, c.sees)
 			switch {
 			case c.sees == "" && len(ta.Bad) > 0:
 				t.Errorf("a sound writer lost mail: %s", ta.Bad[0])
