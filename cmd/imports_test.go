@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"manifest/durable/durabletest": {"manifest/durable"},    // a disk that can fail, for tests
 	"compare/comparetest":          {"manifest", "compare"}, // stores in memory, for tests
 	"restore/place":                {"manifest/durable", "scan/beneath", "scan/maildir"},
+	"restore/place/faulty":         {"manifest/durable", "restore/place", "scan/beneath"}, // every call can fail, for tests
 	"compare":                      {"manifest", "manifest/pack"},
 	"scan/maildir":                 {"manifest"},
 	"scan/message":                 {"manifest"},
@@ -32,7 +33,7 @@ var mayImport = map[string][]string{
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/remote":               {"compare", "manifest", "restore", "restore/archive"},
 	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/remote", "restore/replay", "restore/userdb", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/saved", "scan/verify"},
+	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/place", "restore/remote", "restore/replay", "restore/userdb", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/saved", "scan/verify"},
 	"restore/userdb":               {"restore/replay"},
 	"restore/lmtp":                 {"manifest", "restore", "restore/replay"},
 	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},

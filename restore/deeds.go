@@ -5,6 +5,8 @@ import (
 	"iter"
 	"maps"
 	"slices"
+
+	"mailsync/manifest/durable"
 )
 
 // deed is what the journal of a run tells of one action.
@@ -16,10 +18,10 @@ type deed struct {
 
 // deeds yields what a run did, in the order in which it was acknowledged, and
 // then what a run that was killed had announced only.
-func deeds(path string) iter.Seq2[deed, error] {
+func deeds(fsys durable.FS, path string) iter.Seq2[deed, error] {
 	return func(yield func(deed, error) bool) {
 		open := map[uint64][]deed{} // batches that are announced and not acknowledged
-		for t, err := range readJournal(path, nil) {
+		for t, err := range readJournal(fsys, path, nil) {
 			if err != nil {
 				yield(deed{}, err)
 				return

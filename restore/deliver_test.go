@@ -261,7 +261,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%d files, %d done", n, c.Done)
 	}
 	w.must(r.End(context.Canceled))
-	info, err := FindRun(w.state(), r.ID())
+	info, err := FindRun(nil, w.state(), r.ID())
 	w.must(err)
 	if info.How != HowInterrupted || !info.Resumable || !info.Undoable || info.Counts.Done != c.Done {
 		t.Errorf("%+v", info)
@@ -284,10 +284,10 @@ func TestBusy(t *testing.T) {
 	r, err = w.begin("primary", "restore")
 	w.must(err)
 	w.must(r.End(nil))
-	if _, err := FindRun(w.state(), "no-such-run"); !errors.Is(err, ErrNoRun) {
+	if _, err := FindRun(nil, w.state(), "no-such-run"); !errors.Is(err, ErrNoRun) {
 		t.Errorf("%v", err)
 	}
-	if _, err := FindRun(w.state(), "../../etc"); !errors.Is(err, ErrNoRun) {
+	if _, err := FindRun(nil, w.state(), "../../etc"); !errors.Is(err, ErrNoRun) {
 		t.Errorf("%v", err)
 	}
 }

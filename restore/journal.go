@@ -33,8 +33,8 @@ const (
 	recEnd      recordKind = 7 // how the run ended
 )
 
-func journalOptions() durable.JournalOptions {
-	return durable.JournalOptions{Kind: journalKind, Version: journalVersion, MaxRecord: 8 << 20}
+func journalOptions(fsys durable.FS) durable.JournalOptions {
+	return durable.JournalOptions{FS: fsys, Kind: journalKind, Version: journalVersion, MaxRecord: 8 << 20}
 }
 
 // intentLimit bounds one record of intents, well below the journal's limit.
@@ -207,10 +207,10 @@ func decodeEntry(p []byte) (*entry, error) {
 // readJournal yields the records of a run's journal, checked: those of the
 // given kinds, or all. The others are not decoded; most of a long journal is
 // intents, and few ask for them.
-func readJournal(path string, tail *durable.Tail, kinds ...recordKind) iter.Seq2[*entry, error] {
+func readJournal(fsys durable.FS, path string, tail *durable.Tail, kinds ...recordKind) iter.Seq2[*entry, error] {
 	return func(yield func(*entry, error) bool) {
 		first := true
-		for rec, err := range durable.Recover(path, journalOptions(), tail) {
+		for rec, err := range durable.Recover(path, journalOptions(fsys), tail) {
 			if err != nil {
 				yield(nil, journalError(path, err))
 				return

@@ -81,10 +81,10 @@ func murder(t *testing.T, dir string, n int64) (killed bool) {
 // anything. Nothing of it is refused.
 func (w *world) takeBack(n int64) (undone bool) {
 	w.t.Helper()
-	runs, err := Runs(w.state())
+	runs, err := Runs(nil, w.state())
 	w.must(err)
 	for _, x := range runs {
-		u, err := NewUndo(context.Background(), w.state(), x.ID)
+		u, err := NewUndo(context.Background(), nil, w.state(), x.ID)
 		if errors.Is(err, ErrNotUndoable) {
 			continue // it had changed nothing
 		}
@@ -134,13 +134,13 @@ func TestKilledAtEveryCall(t *testing.T) {
 		if p := w.plan("primary", "backup"); p.Forecast().Work() {
 			t.Errorf("work is left: %v", summary(w.actions(p)))
 		}
-		runs, err := Runs(w.state())
+		runs, err := Runs(nil, w.state())
 		w.must(err)
 		for i := len(runs) - 1; i >= 0; i-- {
 			if !runs[i].Undoable {
 				continue
 			}
-			if u, err := NewUndo(t.Context(), w.state(), runs[i].ID); err == nil {
+			if u, err := NewUndo(t.Context(), nil, w.state(), runs[i].ID); err == nil {
 				_ = u.Close()
 				un := w.undo("primary", runs[i].ID)
 				w.must(un.err)

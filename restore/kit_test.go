@@ -152,7 +152,7 @@ func (w *world) scan(stores ...string) {
 	repo, err := manifest.OpenRepo(w.state(), manifest.RepoOptions{})
 	w.must(err)
 	for _, s := range stores {
-		sc, err := scan.New(w.config(s), scan.Options{TakenBack: NewTakenBack(w.state(), w.store(s)).Since})
+		sc, err := scan.New(w.config(s), scan.Options{TakenBack: NewTakenBack(nil, w.state(), w.store(s)).Since})
 		w.must(err)
 		_, err = scan.Run(context.Background(), sc, repo, scan.RunOptions{})
 		w.must(err)
@@ -172,7 +172,7 @@ func (w *world) side(store string) (compare.Side, func()) {
 			w.must(err)
 		}
 	}
-	opt := scan.Options{Stat: true, TakenBack: NewTakenBack(w.state(), w.store(store)).Since}
+	opt := scan.Options{Stat: true, TakenBack: NewTakenBack(nil, w.state(), w.store(store)).Since}
 	if rec != nil {
 		opt.Record = rec
 	}
@@ -205,7 +205,7 @@ func (w *world) tryPlan(target string, sources ...string) (*Plan, error) {
 		o.Sources = append(o.Sources, side)
 	}
 	var err error
-	if o.Resume, err = Interrupted(w.state(), w.store(target)); err != nil {
+	if o.Resume, err = Interrupted(nil, w.state(), w.store(target)); err != nil {
 		return nil, err
 	}
 	if w.tune != nil {
@@ -278,7 +278,7 @@ func (w *world) restore(target string, sources ...string) result {
 
 func (w *world) undo(target, run string) result {
 	w.t.Helper()
-	p, err := NewUndo(context.Background(), w.state(), run)
+	p, err := NewUndo(context.Background(), nil, w.state(), run)
 	w.must(err)
 	defer p.Close()
 	r, err := Begin(RunOptions{Site: w.site(target), State: w.state(), Command: "undo", Of: run, Host: "testhost"})

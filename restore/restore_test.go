@@ -48,10 +48,10 @@ func TestWholeMailboxAndUndo(t *testing.T) {
 	if _, err := os.Stat(w.path("primary", "b")); !os.IsNotExist(err) {
 		t.Errorf("the mailbox that was made is still there: %v", err)
 	}
-	if _, err := NewUndo(t.Context(), w.state(), res.id); err == nil {
+	if _, err := NewUndo(t.Context(), nil, w.state(), res.id); err == nil {
 		t.Error("a run was undone twice")
 	}
-	runs, err := Runs(w.state())
+	runs, err := Runs(nil, w.state())
 	w.must(err)
 	if len(runs) != 2 || runs[0].UndoneBy != u.id || runs[1].Of != res.id || runs[0].Undoable || !strings.HasPrefix(runs[0].How, HowComplete) {
 		t.Errorf("runs: %+v", runs)

@@ -185,7 +185,7 @@ func (r *Run) begin() error {
 	if r.lock, err = lockStore(o.FS, o.State, o.Site.Path); err != nil {
 		return err
 	}
-	runs, err := Runs(o.State)
+	runs, err := Runs(o.FS, o.State)
 	if err != nil {
 		return err
 	}
@@ -199,9 +199,7 @@ func (r *Run) begin() error {
 	if err := durable.MkdirAll(o.FS, r.dir, 0o700); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	jo := journalOptions()
-	jo.FS = o.FS
-	if r.j, err = durable.OpenJournal(filepath.Join(r.dir, journalName), jo); err != nil {
+	if r.j, err = durable.OpenJournal(filepath.Join(r.dir, journalName), journalOptions(o.FS)); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	r.cache = newCache(r.open)
@@ -230,7 +228,7 @@ func (r *Run) start(ctx context.Context) error {
 		return err
 	}
 	if r.plan != "" {
-		r.begun = begunBy(o.State, r.plan)
+		r.begun = begunBy(o.FS, o.State, r.plan)
 	}
 	return r.sweep(ctx)
 }

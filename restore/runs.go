@@ -32,9 +32,12 @@ type RunInfo struct {
 }
 
 // Runs lists the runs of a state directory, the oldest first. A damaged
-// journal is an entry with an Error. It writes nothing.
-func Runs(state string) ([]RunInfo, error) {
-	list, err := os.ReadDir(runsDir(state))
+// journal is an entry with an Error. It writes nothing. fsys may be nil.
+func Runs(fsys durable.FS, state string) ([]RunInfo, error) {
+	if fsys == nil {
+		fsys = durable.System()
+	}
+	list, err := fsys.Names(runsDir(state))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -42,11 +45,11 @@ func Runs(state string) ([]RunInfo, error) {
 		return nil, err
 	}
 	var out []RunInfo
-	for _, e := range list {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+	for _, name := range list {
+		if strings.HasPrefix(name, ".") {
 			continue
 		}
-		x, err := readRun(state, e.Name())
+		x, err := readRun(fsys, state, name)
 		if errors.Is(err, errNotBegun) {
 			continue
 		}
@@ -79,9 +82,10 @@ func (x *RunInfo) died(path string) bool {
 }
 
 // LeftBehind tells whether runs that died on the store at path may have left
-// temporary names: none has ended since, which would have removed them.
-func LeftBehind(state, path string) (bool, error) {
-	list, err := Runs(state)
+// temporary names: none has ended since, which would have removed them. fsys may
+// be nil.
+func LeftBehind(fsys durable.FS, state, path string) (bool, error) {
+	list, err := Runs(fsys, state)
 	left := false
 	for i := range list {
 		switch x := &list[i]; {
@@ -94,12 +98,12 @@ func LeftBehind(state, path string) (bool, error) {
 	return left, err
 }
 
-// FindRun returns one run; ErrNoRun.
-func FindRun(state, id string) (RunInfo, error) {
+// FindRun returns one run; ErrNoRun. fsys may be nil.
+func FindRun(fsys durable.FS, state, id string) (RunInfo, error) {
 	if !ValidRunID(id) {
 		return RunInfo{}, fmt.Errorf("%w: %q", ErrNoRun, id)
 	}
-	list, err := Runs(state)
+	list, err := Runs(fsys, state)
 	if err != nil {
 		return RunInfo{}, err
 	}
@@ -127,17 +131,20 @@ func ValidRunID(id string) bool {
 
 func journalPath(state, id string) string { return filepath.Join(runsDir(state), id, journalName) }
 
-func readRun(state, id string) (RunInfo, error) {
+func readRun(fsys durable.FS, state, id string) (RunInfo, error) {
 	x := RunInfo{ID: id, How: HowKilled}
+	if d, err := fsys.Stat(filepath.Join(runsDir(state), id)); err == nil && !d.Dir {
+		return x, errNotBegun // nothing of ours
+	}
 	path := journalPath(state, id)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := fsys.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return x, errNotBegun
 	}
 	var tail durable.Tail
 	seen := false
-	for t, err := range readJournal(path, &tail, recDone, recEnd) {
+	for t, err := range readJournal(fsys, path, &tail, recDone, recEnd) {
 		if err != nil {
-			if !seen && tail.Records == 0 && tail.Torn >= 0 && errors.Is(err, ErrRun) && isEmptyJournal(path) {
+			if !seen && tail.Records == 0 && tail.Torn >= 0 && errors.Is(err, ErrRun) && isEmptyJournal(fsys, path) {
 				return x, errNotBegun
 			}
 			return x, err
@@ -155,7 +162,7 @@ func readRun(state, id string) (RunInfo, error) {
 			x.How, x.Error, x.Ended, x.Counts = t.end.How, t.end.Error, t.end.Ended, t.end.Counts
 		}
 	}
-	if x.Ended.IsZero() && journalBusy(path) {
+	if x.Ended.IsZero() && journalBusy(fsys, path) {
 		x.How = HowRunning
 	}
 	x.Resumable = x.How == HowKilled || x.How == HowInterrupted || x.How == HowFailed
@@ -165,16 +172,16 @@ func readRun(state, id string) (RunInfo, error) {
 
 // isEmptyJournal tells whether a journal holds no record at all: its run died
 // before it touched anything.
-func isEmptyJournal(path string) bool {
-	for range durable.Recover(path, journalOptions(), nil) {
+func isEmptyJournal(fsys durable.FS, path string) bool {
+	for range durable.Recover(path, journalOptions(fsys), nil) {
 		return false
 	}
 	return true
 }
 
 // journalBusy tells whether a process still appends to a journal.
-func journalBusy(path string) bool {
-	f, err := durable.System().Open(path, os.O_RDONLY, 0)
+func journalBusy(fsys durable.FS, path string) bool {
+	f, err := fsys.Open(path, os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
@@ -184,9 +191,9 @@ func journalBusy(path string) bool {
 
 // begunBy returns the mailboxes of which earlier runs of a plan have changed
 // something: their ground has moved, but it is ours.
-func begunBy(state, plan string) map[string]bool {
+func begunBy(fsys durable.FS, state, plan string) map[string]bool {
 	out := map[string]bool{}
-	list, err := Runs(state)
+	list, err := Runs(fsys, state)
 	if err != nil {
 		return out
 	}
@@ -194,7 +201,7 @@ func begunBy(state, plan string) map[string]bool {
 		if x.Plan != plan {
 			continue
 		}
-		for t, err := range readJournal(journalPath(state, x.ID), nil, recIntent) {
+		for t, err := range readJournal(fsys, journalPath(state, x.ID), nil, recIntent) {
 			if err != nil {
 				break
 			}
@@ -209,8 +216,9 @@ func begunBy(state, plan string) map[string]bool {
 // Interrupted returns the mailboxes of a store (by the absolute path of its
 // root) that unfinished runs had begun to restore whole, for
 // PlanOptions.Resume: what such a mailbox holds is no sign that it was in use.
-func Interrupted(state, path string) ([]string, error) {
-	list, err := Runs(state)
+// fsys may be nil.
+func Interrupted(fsys durable.FS, state, path string) ([]string, error) {
+	list, err := Runs(fsys, state)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +227,7 @@ func Interrupted(state, path string) ([]string, error) {
 		if x.Path != path || x.Error != "" && x.How != HowFailed || x.UndoneBy != "" {
 			continue
 		}
-		for t, err := range readJournal(journalPath(state, x.ID), nil, recWhole, recFinished) {
+		for t, err := range readJournal(fsys, journalPath(state, x.ID), nil, recWhole, recFinished) {
 			if err != nil {
 				return nil, err
 			}

@@ -26,7 +26,7 @@ func (r *Run) sweep(ctx context.Context) error {
 		roots := map[string]*Action{} // of mailboxes that were being made
 		lock := ""
 		var batches map[uint64][]string
-		for t, err := range readJournal(journalPath(r.o.State, x.ID), nil) {
+		for t, err := range readJournal(r.o.FS, journalPath(r.o.State, x.ID), nil) {
 			if err != nil {
 				break // what can be read was; tmp is cleaned by servers too
 			}

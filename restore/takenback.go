@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"mailsync/manifest/durable"
 	"mailsync/scan/maildir"
 )
 
@@ -15,13 +16,15 @@ import (
 //
 // What a damaged journal says after the damage is not known; runs tells of it.
 type TakenBack struct {
+	fs          durable.FS
 	state, path string
 	read        func() map[[2]uint64]time.Time
 }
 
-// NewTakenBack is about the store whose root has the absolute path.
-func NewTakenBack(state, path string) *TakenBack {
-	t := &TakenBack{state: state, path: path}
+// NewTakenBack is about the store whose root has the absolute path. fsys may be
+// nil.
+func NewTakenBack(fsys durable.FS, state, path string) *TakenBack {
+	t := &TakenBack{fs: fsys, state: state, path: path}
 	t.read = sync.OnceValue(t.journals)
 	return t
 }
@@ -41,7 +44,7 @@ func takenKey(mailbox, folder, base string) [2]uint64 {
 // journals reads what undo took back and what later runs put there again, the
 // oldest run first.
 func (t *TakenBack) journals() map[[2]uint64]time.Time {
-	list, err := Runs(t.state)
+	list, err := Runs(t.fs, t.state)
 	if err != nil {
 		return nil
 	}
@@ -58,7 +61,7 @@ func (t *TakenBack) journals() map[[2]uint64]time.Time {
 		if at.IsZero() {
 			at = x.Began
 		}
-		for d, err := range deeds(journalPath(t.state, x.ID)) {
+		for d, err := range deeds(t.fs, journalPath(t.state, x.ID)) {
 			if err != nil {
 				break
 			}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mailsync/manifest"
+	"mailsync/manifest/durable"
 	"mailsync/scan/maildir"
 )
 
@@ -16,9 +17,10 @@ import (
 // replaced ones come back from it, names and dates become what they were,
 // folders that are still empty go. What a killed run had announced and never
 // acknowledged is looked for too. Apply the plan in a run of its own
-// (RunOptions.Of); no source is needed. ErrNoRun, ErrNotUndoable, ErrBusy.
-func NewUndo(ctx context.Context, state, id string) (*Plan, error) {
-	x, err := FindRun(state, id)
+// (RunOptions.Of); no source is needed. fsys is that of the state directory and
+// may be nil. ErrNoRun, ErrNotUndoable, ErrBusy.
+func NewUndo(ctx context.Context, fsys durable.FS, state, id string) (*Plan, error) {
+	x, err := FindRun(fsys, state, id)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +35,7 @@ func NewUndo(ctx context.Context, state, id string) (*Plan, error) {
 		return nil, fmt.Errorf("%w: run %s was undone by run %s", ErrNotUndoable, id, x.UndoneBy)
 	}
 	u := &undoPlanner{run: id, spool: newSpool(""), boxes: map[string]*undoBox{}}
-	if err := u.read(ctx, journalPath(state, id)); err != nil {
+	if err := u.read(ctx, fsys, journalPath(state, id)); err != nil {
 		_ = u.spool.close()
 		return nil, err
 	}
@@ -89,8 +91,8 @@ func (r *undoRef) compare(o *undoRef) int {
 	return cmp.Or(strings.Compare(r.folder, o.folder), strings.Compare(r.file, o.file), o.seq-r.seq)
 }
 
-func (u *undoPlanner) read(ctx context.Context, path string) error {
-	for d, err := range deeds(path) {
+func (u *undoPlanner) read(ctx context.Context, fsys durable.FS, path string) error {
+	for d, err := range deeds(fsys, path) {
 		if err == nil && ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}

@@ -43,7 +43,7 @@ func (a *app) names(list func(*config.Config) []string, most int) completion {
 func (a *app) undoable(*config.Config) []string {
 	out := []string{"last"}
 	if state, err := a.stateDir(); err == nil {
-		runs, _ := restore.Runs(state)
+		runs, _ := restore.Runs(a.std.files, state)
 		for i := len(runs) - 1; i >= 0; i-- {
 			if runs[i].Undoable {
 				out = append(out, runs[i].ID+"\t"+runs[i].Command+" "+runs[i].Store)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -21,11 +20,15 @@ import (
 // place moves none, so without this list a diff or a restore after verify would
 // see what was recorded and not what verify has read.
 type doubts struct {
+	fs    durable.FS
 	file  string
 	old   map[string]bool
 	found map[string]bool
 	since time.Time // when the first of them was found; zero = none is, or not known
 }
+
+// maxDoubts bounds the list: a million mailboxes with long names.
+const maxDoubts = 256 << 20
 
 // doubtsFile is the list on disk; names are raw bytes.
 type doubtsFile struct {
@@ -41,8 +44,8 @@ func (a *app) doubts(s *config.Store) (*doubts, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &doubts{file: filepath.Join(state, "doubts", key(s)+".json"), old: map[string]bool{}, found: map[string]bool{}}
-	data, err := os.ReadFile(d.file)
+	d := &doubts{fs: a.std.files, file: filepath.Join(state, "doubts", key(s)+".json"), old: map[string]bool{}, found: map[string]bool{}}
+	data, err := durable.ReadFile(d.fs, d.file, maxDoubts)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
@@ -108,10 +111,10 @@ func (d *doubts) save(read func(mailbox string) bool) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(nil, filepath.Dir(d.file), 0o700); err != nil {
+	if err := durable.MkdirAll(d.fs, filepath.Dir(d.file), 0o700); err != nil {
 		return fmt.Errorf("list of doubted mailboxes: %w", err)
 	}
-	if err := durable.WriteFile(nil, d.file, data, 0o600); err != nil {
+	if err := durable.WriteFile(d.fs, d.file, data, 0o600); err != nil {
 		return fmt.Errorf("list of doubted mailboxes: %w", err)
 	}
 	return nil

@@ -115,7 +115,7 @@ func (a *app) allRuns(ctx context.Context) (*runList, error) {
 	if l.state, err = a.stateDir(); err != nil {
 		return nil, err
 	}
-	if l.runs, err = restore.Runs(l.state); err != nil {
+	if l.runs, err = restore.Runs(a.std.files, l.state); err != nil {
 		return nil, a.runProblem(err)
 	}
 	ids, err := a.notedRuns()
@@ -186,5 +186,5 @@ func (a *app) runsInto(ctx context.Context, s *config.Store) ([]restore.RunInfo,
 	if err != nil {
 		return nil, err
 	}
-	return restore.Runs(state)
+	return restore.Runs(a.std.files, state)
 }

@@ -22,6 +22,8 @@ import (
 	"golang.org/x/term"
 
 	"mailsync/cmd/mailsync/ui"
+	"mailsync/manifest/durable"
+	"mailsync/restore/place"
 )
 
 func main() {
@@ -46,6 +48,10 @@ type std struct {
 	width                          func() int // of standard error's terminal; nil = not known
 	getenv                         func(string) string
 	uid                            int
+
+	// The ways to the disk: nil = the real ones; tests let calls fail.
+	calls *place.Calls // on stores
+	files durable.FS   // of the state directory
 }
 
 // run is the whole program; it returns the exit code.

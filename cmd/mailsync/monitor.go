@@ -152,7 +152,7 @@ func (a *app) facts(ctx context.Context, args []string, lag bool) (*monitor.Fact
 			s.Lag = &d
 		}
 	}
-	runs, err := restore.Runs(state)
+	runs, err := restore.Runs(a.std.files, state)
 	if err != nil {
 		return nil, err
 	}

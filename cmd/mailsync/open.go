@@ -13,12 +13,21 @@ import (
 	"mailsync/restore"
 	"mailsync/restore/remote"
 	"mailsync/scan"
+	"mailsync/scan/beneath"
 	"mailsync/scan/budget"
 	"mailsync/scan/maildir"
 )
 
 // This file is the only place where it is decided whether a store is looked at
 // on disk, taken from its record, or looked at by mailsync on another host.
+
+// readCalls are the system calls that look at a store.
+func (a *app) readCalls() beneath.Calls {
+	if a.std.calls == nil {
+		return beneath.Calls{}
+	}
+	return a.std.calls.Read
+}
 
 // scanConfig describes a store to the scanner.
 func (a *app) scanConfig(s *config.Store) scan.Config {
@@ -82,7 +91,7 @@ func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*s
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
 		return nil, err
 	}
-	sd := &side{store: s, base: rec, set: set}
+	sd := &side{store: s, base: rec, set: set, calls: a.std.calls}
 	doubt, err := a.doubts(s)
 	if err != nil {
 		return nil, err
@@ -95,7 +104,7 @@ func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*s
 	if err != nil {
 		return nil, err
 	}
-	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs, Stat: bool(t)}
+	opt := scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs, Stat: bool(t), Calls: a.readCalls()}
 	if rec != nil {
 		sd.recorded = a.recordedStore(s, rec, time.Time{})
 		opt.Record = rec
@@ -151,7 +160,7 @@ func (a *app) takenBack(s *config.Store) (func(mailbox, folder, base string, sin
 	if err != nil {
 		return nil, err
 	}
-	return restore.NewTakenBack(state, s.Path).Since, nil
+	return restore.NewTakenBack(a.std.files, state, s.Path).Since, nil
 }
 
 func (a *app) hasRecord(s *config.Store) bool {

@@ -117,7 +117,7 @@ func (a *app) beginHere(x *applied) (*restore.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of, Readers: x.readers})
+	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of, Readers: x.readers, FS: a.std.files})
 	if err != nil {
 		return nil, a.runProblem(err)
 	}
@@ -150,7 +150,7 @@ func (a *app) tidy(ctx context.Context, w *writeFlags, x applied) error {
 	if err != nil || !w.yes {
 		return err
 	}
-	if left, err := restore.LeftBehind(state, x.site.Path); err != nil || !left {
+	if left, err := restore.LeftBehind(a.std.files, state, x.site.Path); err != nil || !left {
 		return a.runProblem(err)
 	}
 	run, err := a.beginHere(&x)

@@ -124,7 +124,7 @@ func (a *app) ledger(ctx context.Context, target *side, readOnly bool) (*replay.
 	for _, x := range runs {
 		undone[x.ID] = x.UndoneBy != ""
 	}
-	l, err := replay.OpenLedger(filepath.Join(state, "ledgers"), name, readOnly)
+	l, err := replay.OpenLedger(a.std.files, filepath.Join(state, "ledgers"), name, readOnly)
 	if err != nil {
 		return nil, err
 	}

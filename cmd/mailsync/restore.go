@@ -231,7 +231,7 @@ func (a *app) fillPlan(opt *restore.PlanOptions, sides, others []*side, o *resto
 	if err != nil {
 		return err
 	}
-	if opt.Resume, err = restore.Interrupted(state, target.store.Path); err != nil {
+	if opt.Resume, err = restore.Interrupted(a.std.files, state, target.store.Path); err != nil {
 		return a.runProblem(err)
 	}
 	return nil

@@ -212,7 +212,7 @@ func (a *app) scanHere(ctx context.Context, s *config.Store, repo *manifest.Repo
 	if err != nil {
 		return scan.Result{}, err
 	}
-	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs})
+	scanner, err := scan.New(a.scanConfig(s), scan.Options{Budgets: set, OnAtime: a.atimeWarning, Doubted: doubt.doubted, TakenBack: taken, SavedLogs: logs, Calls: a.readCalls()})
 	if err != nil {
 		_, rerr := repo.Store(key(s))
 		return scan.Result{}, a.openProblem(s, err, rerr == nil)

@@ -86,7 +86,7 @@ func (h *server) left(target *side) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return restore.LeftBehind(state, target.store.Path)
+	return restore.LeftBehind(h.a.std.files, state, target.store.Path)
 }
 
 // callers is a store of the caller's.
@@ -110,14 +110,14 @@ func (h *server) PlanUndo(ctx context.Context, u *remote.Undo) (*restore.Plan, r
 	if err != nil {
 		return nil, none, err
 	}
-	info, err := restore.FindRun(state, u.Run)
+	info, err := restore.FindRun(h.a.std.files, state, u.Run)
 	if err != nil {
 		return nil, none, err
 	}
 	if !h.allowed(info.Path) {
 		return nil, none, fmt.Errorf("%w: %q", restore.ErrNoRun, u.Run)
 	}
-	plan, err := restore.NewUndo(ctx, state, u.Run)
+	plan, err := restore.NewUndo(ctx, h.a.std.files, state, u.Run)
 	return plan, info, err
 }
 
@@ -127,7 +127,7 @@ func (h *server) Runs(context.Context) ([]restore.RunInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := restore.Runs(state)
+	list, err := restore.Runs(h.a.std.files, state)
 	return slices.DeleteFunc(list, func(x restore.RunInfo) bool { return !h.allowed(x.Path) }), err
 }
 
@@ -155,7 +155,7 @@ func (h *server) Begin(_ context.Context, o *remote.RunOptions) (*restore.Run, f
 		return nil, nil, err
 	}
 	run, err := restore.Begin(restore.RunOptions{
-		Site: sd.site(), State: state, Command: o.Command, Args: o.Args, Of: o.Of, Readers: min(max(o.Readers, 0), maxAskers),
+		Site: sd.site(), State: state, Command: o.Command, Args: o.Args, Of: o.Of, Readers: min(max(o.Readers, 0), maxAskers), FS: h.a.std.files,
 		Root: sd.scanner.Identity().RootInode, // what h.open has proven to be served
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"mailsync/compare"
 	"mailsync/manifest"
 	"mailsync/restore"
+	"mailsync/restore/place"
 	"mailsync/restore/remote"
 	"mailsync/scan"
 	"mailsync/scan/budget"
@@ -28,6 +29,7 @@ type side struct {
 	listing  *compare.Listing       // of the source, where sums of its parts are wanted
 	down     error                  // why nobody answers for it
 	set      *budget.Set            // of the disks that are read
+	calls    *place.Calls           // on the store; nil = the real ones
 }
 
 func (s *side) close() {
@@ -144,6 +146,7 @@ func (s *side) site() *restore.Site {
 	return &restore.Site{
 		Store: s.store.Name, Path: s.store.Path, Symlinks: s.store.Symlinks,
 		Disk:    s.set.For,
+		Calls:   s.calls,
 		Layout:  s.store.Layout != "" || len(s.store.UsersAsGiven) > 0,
 		Folders: maildir.FolderNames{Layout: folders(s.store), UTF8: s.store.UTF8},
 		Place:   func(mailbox string) (maildir.Place, error) { return s.scanner.Place(context.Background(), mailbox) },

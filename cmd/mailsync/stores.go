@@ -86,7 +86,7 @@ func (a *app) openRepo(readOnly bool) (*manifest.Repo, error) {
 	if err != nil {
 		return nil, err
 	}
-	repo, err := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: readOnly})
+	repo, err := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: readOnly, FS: a.std.files})
 	if err != nil {
 		p := &ui.Problem{What: "state directory " + dir, Why: err, Hint: "--state DIR names another one"}
 		if code := errorCode(err); !readOnly && code != exitNoPerm && code != exitData {
@@ -116,7 +116,7 @@ func (a *app) record(s *config.Store) (*manifest.Store, error) {
 		if config.IsRemote(dir) {
 			continue
 		}
-		copied, cerr := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: true})
+		copied, cerr := manifest.OpenRepo(dir, manifest.RepoOptions{ReadOnly: true, FS: a.std.files})
 		if cerr != nil {
 			a.out.Warn("state copy %s: %s", ui.Escape(dir), ui.Oneline(cerr, 300))
 			continue

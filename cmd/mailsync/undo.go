@@ -109,7 +109,7 @@ func (a *app) planUndo(ctx context.Context, id string, w *writeFlags) (*undoing,
 	if err != nil {
 		return nil, none, nil, err
 	}
-	info, err := restore.FindRun(state, id)
+	info, err := restore.FindRun(a.std.files, state, id)
 	if err != nil {
 		return nil, none, nil, a.runProblem(err)
 	}
@@ -117,7 +117,7 @@ func (a *app) planUndo(ctx context.Context, id string, w *writeFlags) (*undoing,
 	if err != nil {
 		return nil, none, nil, err
 	}
-	plan, err := restore.NewUndo(ctx, state, id)
+	plan, err := restore.NewUndo(ctx, a.std.files, state, id)
 	if err != nil {
 		sd.close()
 		return nil, none, nil, a.runProblem(err)

@@ -173,7 +173,7 @@ func (a *app) verification(ctx context.Context, sd *side, places string, only *m
 	if sd.far == nil {
 		return verify.New(sd.scanner, verify.Options{
 			Mailbox: only.filter(), Quick: o.quick, CrashAt: o.crashAt.Time, MaxDuration: o.maxDuration.Duration,
-			Record: sd.base, PlaceDir: places, Scope: o.mailbox.String(),
+			Record: sd.base, PlaceDir: places, FS: a.std.files, Scope: o.mailbox.String(),
 		}), nil
 	}
 	p, err := a.peer(ctx, sd.store.Host())

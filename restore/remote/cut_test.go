@@ -84,7 +84,7 @@ func TestCutInTheMiddle(t *testing.T) {
 		_ = p.Close()
 		<-served // the run there has ended
 		far.holds("spare", r.actions)
-		runs, err := restore.Runs(far.state())
+		runs, err := restore.Runs(nil, far.state())
 		if err != nil || len(runs) != 1 || runs[0].How != restore.HowInterrupted || !runs[0].Resumable || runs[0].Counts.Done < int64(r.done()) {
 			t.Fatalf("cut at %d: %+v, %v", at, runs, err)
 		}
@@ -175,7 +175,7 @@ func TestDeliverThere(t *testing.T) {
 	if n := len(e.far.tree("spare")); n != 31 {
 		t.Errorf("%d messages", n)
 	}
-	list, err := restore.Runs(e.far.state())
+	list, err := restore.Runs(nil, e.far.state())
 	if err != nil || len(list) != 1 || list[0].How != restore.HowComplete || list[0].Counts.Done != 30 || list[0].ID != run.ID() {
 		t.Errorf("%+v, %v", list, err)
 	}

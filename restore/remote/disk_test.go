@@ -163,14 +163,14 @@ func (m *machine) Plan(ctx context.Context, r *remote.Restoration, p *restore.Pl
 		defer own.Close()
 		o.Sources = append(o.Sources, compare.Side{Source: own, Witness: own})
 	}
-	if o.Resume, err = restore.Interrupted(m.state(), o.Site.Path); err != nil {
+	if o.Resume, err = restore.Interrupted(nil, m.state(), o.Site.Path); err != nil {
 		return nil, err
 	}
 	plan, err := restore.NewPlan(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	left, err := restore.LeftBehind(m.state(), o.Site.Path)
+	left, err := restore.LeftBehind(nil, m.state(), o.Site.Path)
 	return &remote.Planned{Plan: plan, Matched: true, Left: left}, err
 }
 
@@ -179,16 +179,16 @@ func (m *machine) PlanUndo(ctx context.Context, u *remote.Undo) (*restore.Plan, 
 	if err := m.writable(u.Writes); err != nil {
 		return nil, restore.RunInfo{}, err
 	}
-	info, err := restore.FindRun(m.state(), u.Run)
+	info, err := restore.FindRun(nil, m.state(), u.Run)
 	if err != nil {
 		return nil, info, err
 	}
-	plan, err := restore.NewUndo(ctx, m.state(), u.Run)
+	plan, err := restore.NewUndo(ctx, nil, m.state(), u.Run)
 	return plan, info, err
 }
 
 // Runs implements remote.Writable.
-func (m *machine) Runs(context.Context) ([]restore.RunInfo, error) { return restore.Runs(m.state()) }
+func (m *machine) Runs(context.Context) ([]restore.RunInfo, error) { return restore.Runs(nil, m.state()) }
 
 // Begin implements remote.Writable.
 func (m *machine) Begin(_ context.Context, o *remote.RunOptions) (*restore.Run, func(), error) {

@@ -122,7 +122,7 @@ func FuzzRun(f *testing.F) {
 		if p, err := os.ReadFile(m.path("outside", "secret")); err != nil || string(p) != "secret" {
 			t.Fatalf("outside: %q, %v", p, err)
 		}
-		list, err := restore.Runs(m.state())
+		list, err := restore.Runs(nil, m.state())
 		if err != nil {
 			t.Fatal(err)
 		}

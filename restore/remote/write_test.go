@@ -140,7 +140,7 @@ func TestRestoreThere(t *testing.T) {
 	if err != nil || len(list) != 1 || list[0].ID != r.id || list[0].How != restore.HowComplete || list[0].Counts.Done != 1 {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	if own, _ := restore.Runs(e.near.state()); len(own) > 0 {
+	if own, _ := restore.Runs(nil, e.near.state()); len(own) > 0 {
 		t.Errorf("a journal here: %+v", own)
 	}
 	plan, info, err := e.p.PlanUndo(t.Context(), &remote.Undo{Run: r.id, Writes: true})

@@ -134,7 +134,7 @@ func TestDeliverToDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := OpenLedger(filepath.Join(state, "replay"), "primary", false)
+		l, err := OpenLedger(nil, filepath.Join(state, "replay"), "primary", false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestDeliverToDisk(t *testing.T) {
 // ledgerRuns are the runs that the ledger names.
 func ledgerRuns(t *testing.T, state string) map[string]bool {
 	t.Helper()
-	l, err := OpenLedger(filepath.Join(state, "replay"), "primary", true)
+	l, err := OpenLedger(nil, filepath.Join(state, "replay"), "primary", true)
 	if err != nil {
 		t.Fatal(err)
 	}

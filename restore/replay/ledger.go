@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
 
 	"mailsync/manifest"
@@ -22,6 +21,7 @@ import (
 // was filled. Each run appends one journal: a record a message, durable before
 // the delivery is told.
 type Ledger struct {
+	fs       durable.FS
 	dir      string
 	readOnly bool
 	journal  *durable.Journal
@@ -52,17 +52,20 @@ var ErrLedger = errors.New("the replay ledger cannot be read")
 // OpenLedger opens or creates the ledger of one target store below dir. target
 // names the store and, where it has one, the generation of its record: what was
 // delivered into another file system says nothing of this one. With readOnly
-// nothing is created or written.
+// nothing is created or written. fsys may be nil.
 //
 // Errors wrap durable.ErrLocked while another replay into the same store runs,
 // or ErrLedger.
-func OpenLedger(dir, target string, readOnly bool) (*Ledger, error) {
+func OpenLedger(fsys durable.FS, dir, target string, readOnly bool) (*Ledger, error) {
 	sum := manifest.BLAKE3.Sum([]byte(target))
-	l := &Ledger{dir: filepath.Join(dir, fmt.Sprintf("%x", sum.Sum[:12])), readOnly: readOnly}
+	if fsys == nil {
+		fsys = durable.System()
+	}
+	l := &Ledger{fs: fsys, dir: filepath.Join(dir, fmt.Sprintf("%x", sum.Sum[:12])), readOnly: readOnly}
 	if readOnly {
 		return l, nil
 	}
-	if err := durable.MkdirAll(nil, l.dir, 0o700); err != nil {
+	if err := durable.MkdirAll(l.fs, l.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("replay ledger: %w", err)
 	}
 	j, err := durable.OpenJournal(l.path(), l.options())
@@ -83,7 +86,7 @@ func (l *Ledger) Forget(undone func(run string) bool) { l.undone = undone }
 func (l *Ledger) path() string { return filepath.Join(l.dir, "ledger") }
 
 func (l *Ledger) options() durable.JournalOptions {
-	return durable.JournalOptions{Kind: ledgerKind, Version: ledgerVersion, MaxRecord: 64 << 10}
+	return durable.JournalOptions{FS: l.fs, Kind: ledgerKind, Version: ledgerVersion, MaxRecord: 64 << 10}
 }
 
 // Close closes the ledger.
@@ -128,7 +131,7 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 		if l == nil {
 			return
 		}
-		if _, err := os.Stat(l.path()); errors.Is(err, fs.ErrNotExist) {
+		if _, err := l.fs.Stat(l.path()); errors.Is(err, fs.ErrNotExist) {
 			return
 		}
 		for rec, err := range durable.Recover(l.path(), l.options(), nil) {

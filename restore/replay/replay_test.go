@@ -262,7 +262,7 @@ func TestFindGap(t *testing.T) {
 		s, g := build(60, func(i int) bool { return i >= 30 && i < 42 || i == 7 || i == 55 })
 		ledger := t.TempDir()
 		open := func(ro bool) *Ledger {
-			l, err := OpenLedger(ledger, "primary", ro)
+			l, err := OpenLedger(nil, ledger, "primary", ro)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -350,7 +350,7 @@ func TestKilled(t *testing.T) {
 		}
 		dir := t.TempDir()
 		for _, limit := range []int{cut, cut, 0} {
-			l, err := OpenLedger(dir, "primary", false)
+			l, err := OpenLedger(nil, dir, "primary", false)
 			if err != nil {
 				t.Fatal(err)
 			}

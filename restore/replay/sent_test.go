@@ -33,7 +33,7 @@ func TestSentBefore(t *testing.T) {
 			s, g := newStore(bob), newGateway(t)
 			g.put(t0, mail(1, t0), bob)
 			g.put(t0.Add(time.Minute), mail(2, t0.Add(time.Minute)), bob)
-			l, err := OpenLedger(t.TempDir(), "primary", false)
+			l, err := OpenLedger(nil, t.TempDir(), "primary", false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +108,7 @@ func TestWaitIsTold(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, g := newStore(bob), newGateway(t)
 			g.put(t0, mail(1, t0), bob)
-			l, err := OpenLedger(t.TempDir(), "primary", false)
+			l, err := OpenLedger(nil, t.TempDir(), "primary", false)
 			if err != nil {
 				t.Fatal(err)
 			}

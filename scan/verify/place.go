@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,6 +15,9 @@ import (
 
 // placeVersion is the version of saved places; another one is not gone on with.
 const placeVersion = 2
+
+// maxPlace bounds the file of a place: one name and a few numbers.
+const maxPlace = 1 << 20
 
 // savesEvery is how much work a kill can cost a verification that may end early.
 const savesEvery = 5 * time.Second
@@ -88,7 +90,7 @@ func (v *Verification) resume() {
 	if path == "" || v.o.MaxDuration <= 0 {
 		return
 	}
-	data, err := os.ReadFile(path)
+	data, err := durable.ReadFile(v.o.FS, path, maxPlace)
 	if err != nil {
 		return
 	}
@@ -174,10 +176,10 @@ func (v *Verification) save(id StageID, end bool) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.MkdirAll(nil, v.o.PlaceDir, 0o700); err != nil {
+	if err := durable.MkdirAll(v.o.FS, v.o.PlaceDir, 0o700); err != nil {
 		return fmt.Errorf("the place where verify stopped: %w", err)
 	}
-	if err := durable.WriteFile(nil, path, data, 0o600); err != nil {
+	if err := durable.WriteFile(v.o.FS, path, data, 0o600); err != nil {
 		return fmt.Errorf("the place where verify stopped: %w", err)
 	}
 	return nil
@@ -189,7 +191,7 @@ func (v *Verification) forget() error {
 	if path == "" || v.o.MaxDuration <= 0 {
 		return nil
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := v.o.FS.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("the place where verify stopped: %w", err)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mailsync/manifest"
+	"mailsync/manifest/durable"
 	"mailsync/scan"
 )
 
@@ -70,6 +71,7 @@ type Options struct {
 	// PlaceDir is where the place of an interrupted verification is kept; ""
 	// keeps none. It must not lie in the store.
 	PlaceDir string
+	FS       durable.FS // of PlaceDir; nil = the real one
 	// Scope names what is verified beside the store (the globs of Mailbox): a
 	// place is gone on with only by a run of the same scope.
 	Scope   string
@@ -123,6 +125,9 @@ type Verification struct {
 func New(s *scan.Scanner, o Options) *Verification {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.FS == nil {
+		o.FS = durable.System()
 	}
 	if o.Workers <= 0 {
 		o.Workers = 4
