@@ -35,7 +35,7 @@ func (b *body) presence(ctx context.Context, g *Group, r *recheck) error {
 			c.Unknown = "it was moved or delivered while the stores were compared"
 		case UnknownPresence:
 			c.Unknown = unsure(why)
-			b.sides[i].doubt("messages could not be looked for again", 1)
+			b.sides[i].doubt(because("messages could not be looked for again", why), 1)
 		case Absent:
 			absent = true
 		}
@@ -126,13 +126,21 @@ func (b *body) lookFolder(ctx context.Context, g *Group, side int) error {
 			f.hide(side, "it came while the stores were compared")
 		default:
 			f.hide(side, unsure(why))
-			s.doubt("folders could not be looked for again", f.most())
+			s.doubt(because("folders could not be looked for again", why), f.most())
 		}
 	}
 	if why := f.hidden[side]; why != "" {
 		g.Copies[side].Unknown, g.Whole[side] = "its folder: "+why, false
 	}
 	return nil
+}
+
+// because adds the reason, where there is one.
+func because(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
 }
 
 // unsure says that a second look was of no help.

@@ -70,8 +70,8 @@ func (r *Run) rewrite(ctx context.Context, b *batch, src Source) error {
 	s := &stager{r: r, ctx: ctx, src: src, b: &batch{folders: b.folders, disk: b.disk, barrier: bar, root: b.root}, full: map[string]bool{}}
 	defer func() { b.locks = s.b.locks }() // lock files that are made ready again go with the batch
 	for _, t := range b.items {
-		if !t.pending() {
-			continue
+		if !t.pending() || t.shown {
+			continue // it stands: what is left to do is to sync and probe again
 		}
 		if t.make != nil && t.make.placed {
 			t.shown = true
@@ -355,10 +355,15 @@ func (r *Run) asideOf(m *mbox) func(dir *beneath.Dir, name string) error {
 }
 
 // takeBack removes what a void batch has made visible, as far as the file
-// system still lets it: only names that lead to files of this batch.
+// system still lets it: only names that lead to files of this batch. A message
+// that has replaced a damaged one stands where the damaged one has only its name
+// in quarantine left: its content was durable before it was shown.
 func (r *Run) takeBack(b *batch) {
 	for _, t := range b.items {
 		if !t.pending() {
+			continue
+		}
+		if t.a.Op == Replace && t.shown && t.temp == "" {
 			continue
 		}
 		if t.shown && t.f != nil {
@@ -386,7 +391,7 @@ func (r *Run) unshow(t *item) {
 			f.names.known = false
 		}
 	case Replace:
-		if t.temp != "" && r.ops.StatAt(dir, post.name, &st) == nil && st.Ino == t.inode {
+		if r.ops.StatAt(dir, post.name, &st) == nil && st.Ino == t.inode {
 			_ = r.ops.Exchange(f.tmp.Fd(), t.temp, dir, post.name)
 		}
 	case Flags, Keywords:

@@ -94,7 +94,7 @@ func (r *Run) slice(ctx context.Context, f *folder, ready *place.Ready, g []*ite
 		}
 		t := g[n]
 		n++
-		if t.pending() {
+		if t.pending() && !t.shown {
 			if err := r.linkItem(ctx, f, t); err != nil {
 				t.end(Failed, "%v", err)
 			}

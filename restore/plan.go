@@ -2,12 +2,17 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"mailsync/compare"
+	"mailsync/scan/beneath"
 )
 
 // Undecided says what to do with messages for which neither loss nor deletion
@@ -168,26 +173,29 @@ func (p *Plan) Close() error { return p.store.close() }
 func (r *Run) guard(ctx context.Context, p *Plan) iter.Seq2[Action, error] {
 	return func(yield func(Action, error) bool) {
 		moved, name := "", ""
-		known := false
+		var unknown error
 		for rec, err := range p.store.records(context.WithoutCancel(ctx)) {
 			if err != nil {
 				yield(Action{}, err)
 				return
 			}
 			if rec.box != nil {
-				name, known, moved = rec.box.Mailbox, true, ""
+				name, moved, unknown = rec.box.Mailbox, "", nil
 				if p.strict && !r.begun[name] {
-					moved = r.moved(name, rec.ground)
+					moved, unknown = r.moved(name, rec.ground)
 				}
 			}
 			if rec.action == nil {
 				continue
 			}
 			a := *rec.action
-			if known && moved != "" && a.Ref.Mailbox == name && (a.State == "" || a.State == Planned) {
-				if r.inPlace(&a) {
+			if (moved != "" || unknown != nil) && a.Ref.Mailbox == name && (a.State == "" || a.State == Planned) {
+				switch {
+				case unknown != nil:
+					a.State, a.Detail = Failed, fmt.Sprintf("whether the mailbox has changed since the plan cannot be told: %v", unknown)
+				case r.inPlace(&a):
 					a.State = Already
-				} else {
+				default:
 					a.State, a.Detail = Refused, "the mailbox has changed since the plan: "+moved
 				}
 			}
@@ -199,48 +207,61 @@ func (r *Run) guard(ctx context.Context, p *Plan) iter.Seq2[Action, error] {
 }
 
 // moved says how a mailbox differs from what it was when it was planned; ""
-// where it does not.
-func (r *Run) moved(mailbox string, g *boxGround) string {
+// where it does not, an error where that cannot be told.
+func (r *Run) moved(mailbox string, g *boxGround) (why string, err error) {
 	if g == nil {
-		return ""
+		return "", nil
 	}
 	m, err := r.cache.box(mailbox)
 	if err != nil {
-		if g.Absent {
-			return ""
+		switch {
+		case !notThere(err):
+			return "", err
+		case g.Absent:
+			return "", nil
 		}
-		return fmt.Sprintf("it cannot be opened: %v", err)
+		return fmt.Sprintf("it cannot be opened: %v", err), nil
 	}
 	defer r.cache.releaseBox(m)
 	if g.Absent {
-		return "it was not there"
+		return "it was not there", nil
 	}
 	st, err := m.root.Self()
 	if err != nil {
-		return err.Error()
+		return "", err
 	}
 	if g.Root != 0 && st.Inode != g.Root {
-		return "it is another directory"
+		return "it is another directory", nil
 	}
 	for i := range g.Folders {
 		s := &g.Folders[i]
 		f, err := r.open.openFolder(m, folderKey{mailbox, string(s.Dir)})
 		if err != nil {
-			if s.New[0] == 0 && s.Cur[0] == 0 {
+			switch {
+			case !notThere(err):
+				return "", err
+			case s.New[0] == 0 && s.Cur[0] == 0:
 				continue // it was to be made
 			}
-			return fmt.Sprintf("its folder %q cannot be opened: %v", s.Dir, err)
+			return fmt.Sprintf("its folder %q cannot be opened: %v", s.Dir, err), nil
 		}
 		cur, fresh, err := f.stamps()
 		f.close()
 		if err != nil {
-			return err.Error()
+			return "", err
 		}
 		if !same(cur, s.Cur) || !same(fresh, s.New) {
-			return fmt.Sprintf("messages came, went or were renamed in its directory %q", orDot(string(s.Dir)))
+			return fmt.Sprintf("messages came, went or were renamed in its directory %q", orDot(string(s.Dir))), nil
 		}
 	}
-	return ""
+	return "", nil
+}
+
+// notThere tells whether a directory could not be opened because it is not
+// there, or is none, and not because it could not be looked at.
+func notThere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) ||
+		errors.Is(err, beneath.ErrEscape) || errors.Is(err, beneath.ErrNotRegular)
 }
 
 func same(s stamp, was [2]int64) bool {

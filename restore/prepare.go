@@ -326,6 +326,9 @@ func (s *stager) keep(t *item, f *folder, why string) error {
 func (s *stager) linkBack(t *item, f *folder) error {
 	a := &t.a
 	q, err := s.r.open.at(f.box, a.FromDir, false)
+	if err != nil && !notThere(err) {
+		return fmt.Errorf("the quarantine of run %s: %w", a.FromDir, err)
+	}
 	if err != nil {
 		t.end(Refused, "the quarantine of run %s cannot be opened: %v", a.FromDir, err)
 		return nil

@@ -29,7 +29,12 @@ type RunInfo struct {
 	Undoable  bool      `json:"undoable"`
 	UndoneBy  string    `json:"undone_by,omitempty"`
 	Error     string    `json:"error,omitempty"`
+
+	err error // why the journal cannot be read
 }
+
+// Err returns why the journal of a run cannot be read, nil where it can.
+func (x *RunInfo) Err() error { return x.err }
 
 // Runs lists the runs of a state directory, the oldest first. A damaged
 // journal is an entry with an Error. It writes nothing. fsys may be nil.
@@ -54,7 +59,7 @@ func Runs(fsys durable.FS, state string) ([]RunInfo, error) {
 			continue
 		}
 		if err != nil {
-			x.Error = err.Error()
+			x.Error, x.err = err.Error(), err
 		}
 		out = append(out, x)
 	}

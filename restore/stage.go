@@ -126,7 +126,7 @@ func (r *Run) run(ctx context.Context, actions iter.Seq2[Action, error], src Sou
 		err = context.Cause(ctx)
 	}
 	if err == nil && len(s.full) > 0 {
-		err = fmt.Errorf("%w: %d mailboxes are over their owners' quota", ErrNoSpace, len(s.full))
+		err = fmt.Errorf("%w: mailboxes over their owners' quota: %d", ErrNoSpace, len(s.full))
 	}
 	if err != nil {
 		yield(Action{}, err)

@@ -107,7 +107,9 @@ func (u *uidPlanner) read(dir string) (*uidState, error) {
 		case err == nil:
 			defer f.Close()
 			s.there, s.inode, s.size = true, f.Opened().Inode, f.Opened().Size
-			s.readList(f)
+			if err := s.readList(f); err != nil {
+				return nil, err
+			}
 		case planted(err):
 			s.planted = true
 			return s, nil
@@ -153,15 +155,20 @@ func planted(err error) bool {
 	return errors.Is(err, beneath.ErrNotRegular) || errors.Is(err, beneath.ErrEscape)
 }
 
-func (s *uidState) readList(r io.Reader) {
+// readList reads the UID list. An error means that it could not be read, which
+// says nothing of what is in it.
+func (s *uidState) readList(r io.Reader) error {
 	l, err := maildir.ReadUIDList(r)
-	if err != nil {
-		s.broken = err
-		return
+	if err == nil {
+		s.header = l.Header()
+		s.index, err = maildir.IndexUIDs(l)
+		s.next = l.Next()
 	}
-	s.header = l.Header()
-	s.index, s.broken = maildir.IndexUIDs(l)
-	s.next = l.Next()
+	if err != nil && !errors.Is(err, maildir.ErrUIDList) && !errors.Is(err, maildir.ErrTooLarge) {
+		return err
+	}
+	s.broken = err
+	return nil
 }
 
 // validity is what the server takes for the folder's UIDVALIDITY.

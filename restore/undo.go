@@ -29,8 +29,8 @@ func NewUndo(ctx context.Context, fsys durable.FS, state, id string) (*Plan, err
 		return nil, fmt.Errorf("%w: run %s is still going on", ErrBusy, id)
 	case x.Command == "undo":
 		return nil, fmt.Errorf("%w: run %s was itself an undo", ErrNotUndoable, id)
-	case x.Error != "" && x.How == HowKilled:
-		return nil, fmt.Errorf("%w: run %s: %s", ErrRun, id, x.Error)
+	case x.err != nil:
+		return nil, fmt.Errorf("run %s: %w", id, x.err)
 	case x.UndoneBy != "":
 		return nil, fmt.Errorf("%w: run %s was undone by run %s", ErrNotUndoable, id, x.UndoneBy)
 	}

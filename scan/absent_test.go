@@ -304,7 +304,7 @@ func TestWitness(t *testing.T) {
 	expect("INBOX", "0000.h", compare.Absent)
 	b.put("u/.Sent/new", "0001.h", mail("late", 10), "")
 	expect("Sent", "0001.h", compare.Present)
-	if got, err := ask(t, s, "nobody", "INBOX", "x"); got != compare.UnknownPresence || err != nil {
+	if got, err := ask(t, s, "nobody", "INBOX", "x"); got != compare.UnknownPresence || err == nil {
 		t.Errorf("mailbox that is not there: %v %v", got, err)
 	}
 

@@ -237,8 +237,10 @@ func (s *Scanner) openMessage(ctx context.Context, mailbox string, sub manifest.
 	for range hunts {
 		p, err := s.lookup(ctx, mailbox, []string{unique}, enter)
 		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
 		case err != nil:
-			return nil, err
+			return nil, fmt.Errorf("%w: %q in mailbox %q: %w", compare.ErrUnknown, name, mailbox, err)
 		case p[0] == compare.Absent:
 			return nil, fmt.Errorf("%w: %q in mailbox %q", ErrGone, name, mailbox)
 		case p[0] == compare.UnknownPresence:

@@ -96,18 +96,21 @@ func (s *Scanner) lookup(ctx context.Context, mailbox string, unique []string, e
 	for try := range stillTries {
 		o, err := enter()
 		if errors.Is(err, fs.ErrNotExist) {
-			rest(out, s.noFolder(ctx, mailbox))
-			return out, unlessCancelled(ctx)
+			if err := s.there(ctx, mailbox); err != nil {
+				return nil, orCancelled(ctx, err)
+			}
+			rest(out, compare.Absent)
+			return out, nil
 		}
 		if err != nil {
-			return out, unlessCancelled(ctx)
+			return nil, orCancelled(ctx, err)
 		}
 		n := s.doors.shownBy(o)
 		kept := n != nil && o.current(n.newStamp, n.curStamp)
 		if !kept {
 			if n, err = o.show(ctx, s.opt.Now); err != nil {
 				s.doors.leave(o, true)
-				return out, unlessCancelled(ctx)
+				return nil, orCancelled(ctx, err)
 			}
 		}
 		open := n.answer(unique, out)
@@ -155,28 +158,26 @@ func rest(out []compare.Presence, p compare.Presence) {
 	}
 }
 
-// noFolder tells what the lack of a folder's directory proves: its messages
-// are absent where the mailbox itself is there.
-func (s *Scanner) noFolder(ctx context.Context, mailbox string) compare.Presence {
+// there fails where a mailbox is not there or cannot be opened: then the lack of
+// a folder's directory proves nothing.
+func (s *Scanner) there(ctx context.Context, mailbox string) error {
 	place, err := s.Place(ctx, mailbox)
 	if err != nil {
-		return compare.UnknownPresence
+		return err
 	}
 	d, err := s.openAt(place.Root)
 	if err != nil {
-		return compare.UnknownPresence
+		return err
 	}
-	_ = d.Close()
-	return compare.Absent
+	return d.Close()
 }
 
-// unlessCancelled returns the cause of a cancelled look, and nil for one that
-// failed otherwise: its answer is "unknown".
-func unlessCancelled(ctx context.Context) error {
+// orCancelled returns the cause of a cancelled look, else what failed.
+func orCancelled(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return nil
+	return err
 }
 
 // maxShown bounds the hashes that are kept of what listings showed: 16 MB a

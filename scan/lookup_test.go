@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -18,10 +19,13 @@ import (
 func ask(t testing.TB, s *Scanner, mailbox, folder, unique string) (compare.Presence, error) {
 	t.Helper()
 	p, err := s.Lookup(t.Context(), mailbox, folder, []string{unique})
+	if err != nil {
+		return compare.UnknownPresence, err
+	}
 	if len(p) != 1 {
 		t.Fatalf("%d answers to one question", len(p))
 	}
-	return p[0], err
+	return p[0], nil
 }
 
 // listings counts how often directories are listed to their end.
@@ -196,7 +200,7 @@ func TestLookupThatFails(t *testing.T) {
 	c.Getdents = func(int, []byte) (int, error) { return 0, unix.EIO }
 	s := scanner(t, b.path, Options{Calls: c})
 	p, err := s.Lookup(t.Context(), "u", "INBOX", []string{"0000.h", "none"})
-	if err != nil || len(p) != 2 || p[0] != compare.UnknownPresence || p[1] != compare.UnknownPresence {
+	if !errors.Is(err, unix.EIO) || len(p) > 0 {
 		t.Errorf("%v, %v", p, err)
 	}
 }

@@ -175,13 +175,13 @@ func (r *run) begin(repo *manifest.Repo) error {
 
 // scan looks at every mailbox.
 func (r *run) scan(ctx context.Context) error {
-	all, err := r.s.discover(ctx)
-	if errors.Is(err, ErrIncomplete) {
-		r.partial("", err)
-	} else if err != nil {
-		return err
+	all, incomplete := r.s.discover(ctx)
+	if errors.Is(incomplete, ErrIncomplete) {
+		r.partial("", incomplete)
+	} else if incomplete != nil {
+		return incomplete
 	}
-	if err := r.census(ctx, all); err != nil || r.result.Refused != nil {
+	if err := r.census(ctx, all, incomplete); err != nil || r.result.Refused != nil {
 		return err
 	}
 	deadline := time.Time{}

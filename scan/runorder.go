@@ -92,8 +92,9 @@ func (r *run) lost(ctx context.Context, h *manifest.Head) error {
 }
 
 // census compares what was found with what is recorded before anything is
-// concluded, and chooses what is read again.
-func (r *run) census(ctx context.Context, all []found) error {
+// concluded, and chooses what is read again. incomplete is why all may not be
+// all, nil where it is.
+func (r *run) census(ctx context.Context, all []found, incomplete error) error {
 	type row struct {
 		at      int
 		checked int64
@@ -137,6 +138,9 @@ func (r *run) census(ctx context.Context, all []found) error {
 	p.TotalBytes.Store(bytes)
 	if boxes > 0 && !r.o.Adopt && (len(all) == 0 || missing*2 >= boxes && missing > 1) {
 		r.result.Refused = fmt.Errorf("%w: of %d recorded mailboxes %d are not there (is everything mounted?)", ErrHalfGone, boxes, missing)
+		if incomplete != nil {
+			r.result.Refused = fmt.Errorf("%w; %w", r.result.Refused, incomplete)
+		}
 		return nil
 	}
 	r.limit = breaker(messages, r.s.cfg.Breaker)

@@ -233,6 +233,11 @@ func (a *app) tellDiff(stores []*config.Store, rows []compare.Row, differing int
 		a.out.Say("%s", note)
 	}
 	for _, d := range r.Partial {
+		store := ""
+		if d.Side >= 0 && d.Side < len(stores) {
+			store = stores[d.Side].Name
+		}
+		a.out.Record(ui.UnknownOf(store, d.Mailbox, d.Reason, d.Count))
 		a.out.Text(2, a.out.Style.Yellow("not known: ")+doubtText(&d, stores))
 	}
 	if r.Differences == 0 {

@@ -217,6 +217,12 @@ func TestJSONDocumented(t *testing.T) {
 	l.run(66, "audit", "--outbound", "--from", "./gateway.mbox", "--delivery-log", "absent.log")
 	l.run(66, "audit", "--outbound", "--from", "./gateway.mbox", "--delivery-log", "mail.log", "--queue", "absent")
 
+	// A mailbox that cannot be entered any more.
+	if err := os.Rename("b/alice@example.org/cur", "b/alice@example.org/elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	l.run(3, "verify", "./b")
+
 	for name := range l.docs {
 		if !l.seen[name] && !slices.Contains([]string{"device", "vanished", "absence", "broken"}, name) {
 			t.Errorf("no command here wrote a %q line", name)

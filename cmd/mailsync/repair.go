@@ -334,6 +334,7 @@ func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 	if f.Unknown > 0 {
 		a.out.Print(a.out.Style.Yellow(ui.Count(f.Unknown)+" could not be looked at") + " and are left alone:")
 		for _, d := range f.Doubts {
+			a.out.Record(ui.UnknownOf("", "", d, 0))
 			a.out.Print("  " + ui.EscapeText(d))
 		}
 	}

@@ -245,6 +245,9 @@ func (a *app) tellScanned(s *config.Store, r *scan.Result, took time.Duration) {
 	a.out.Say("%s: %s, %s, %s; %s read, %s known from the record (%s)",
 		a.out.Style.Bold(name), ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes),
 		ui.Bytes(r.ReadBytes), ui.Plural(r.Reused, "message"), ui.Duration(took))
+	for _, p := range r.Partial {
+		a.out.Record(ui.UnknownOf(s.Name, p.Mailbox, p.Err.Error(), 0))
+	}
 	for i, p := range r.Partial {
 		if i == 20 && !a.out.Verbose() {
 			a.out.Say("… and %s more; -v lists them", ui.Count(r.Partials-int64(i)))

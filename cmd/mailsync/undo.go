@@ -113,14 +113,17 @@ func (a *app) planUndo(ctx context.Context, id string, w *writeFlags) (*undoing,
 	if err != nil {
 		return nil, none, nil, a.runProblem(err)
 	}
-	sd, err := a.openLive(a.storeOfRun(info.Store, info.Path), a.budgets(), trustFiles)
-	if err != nil {
-		return nil, none, nil, err
+	if err := info.Err(); err != nil {
+		return nil, none, nil, a.runProblem(fmt.Errorf("run %s: %w", id, err))
 	}
 	plan, err := restore.NewUndo(ctx, a.std.files, state, id)
 	if err != nil {
-		sd.close()
 		return nil, none, nil, a.runProblem(err)
+	}
+	sd, err := a.openLive(a.storeOfRun(info.Store, info.Path), a.budgets(), trustFiles)
+	if err != nil {
+		_ = plan.Close()
+		return nil, none, nil, err
 	}
 	site := sd.site()
 	return &undoing{applied{site: site, src: restore.FromSite(site), of: id}, sd}, info, plan, nil

@@ -264,6 +264,7 @@ func (a *app) tellVerified(sd *side, r *verify.Result, took time.Duration) {
 	}
 	a.out.Say("%s: %s, %s, %s; %s read (%s)", name, ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes), ui.Bytes(r.ReadBytes), ui.Duration(took))
 	for _, why := range r.Partial {
+		a.out.Record(ui.UnknownOf(sd.store.Name, "", why, 0))
 		a.out.Text(2, a.out.Style.Yellow("not complete: ")+ui.EscapeText(why))
 	}
 	if more := r.Partials - int64(len(r.Partial)); more > 0 {

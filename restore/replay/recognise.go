@@ -182,6 +182,7 @@ type look struct {
 	noID                                                []*class // without Message-ID, by arrival
 	candidates                                          []*candidate
 	opaque, unread                                      int64             // messages that could be anything
+	why                                                 string            // one of the latter could not be read
 	dirs                                                map[string]string // of the mailbox' folders, by name
 	blind                                               string            // why part of the mailbox could not be looked into; "" = all was
 }
@@ -351,7 +352,9 @@ func (l *look) entry(e *manifest.Entry) {
 		}
 		return
 	case e.Status == manifest.Unread:
-		l.unread++
+		if l.unread++; l.why == "" {
+			l.why = e.Detail
+		}
 		return
 	}
 	if c := l.byDigest[e.Content()]; c != nil {
@@ -428,10 +431,10 @@ func (l *look) missing(c *class, v *verdict) {
 	case c.unknown != "":
 		v.state, v.detail = stUnknown, c.unknown
 	case l.unread > 0:
-		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox could not be read", l.unread)
+		v.state, v.detail = stUnknown, fmt.Sprintf("messages of the mailbox (%d) could not be read: %s", l.unread, cmp.Or(l.why, "why is not known"))
 		l.r.unseen()
 	case l.opaque > 0:
-		v.state, v.detail = stUnknown, fmt.Sprintf("%d messages of the mailbox are encrypted and cannot be compared", l.opaque)
+		v.state, v.detail = stUnknown, fmt.Sprintf("messages of the mailbox (%d) are encrypted and cannot be compared", l.opaque)
 	}
 }
 

@@ -60,9 +60,10 @@ func (l *look) judge() error {
 			ev = compare.Evidence{Detail: err.Error()}
 		}
 		if !ev.Known {
-			why := "a copy cannot be read: " + ev.Detail
-			if c.entry.Opaque {
-				why = "an encrypted copy cannot be compared"
+			why := "an encrypted copy cannot be compared"
+			if !c.entry.Opaque {
+				why = "a copy cannot be read: " + ev.Detail
+				l.r.unseen()
 			}
 			for _, k := range l.byHeader[c.entry.HeaderID] {
 				k.unknown = why

@@ -93,31 +93,48 @@ func (b Bin) JSON(ctx context.Context, args ...string) (*Result, error) {
 // Stream is JSON that hands out every line as it comes.
 func (b Bin) Stream(ctx context.Context, on func(Line), args ...string) (*Result, error) {
 	r := &Result{}
-	err := b.run(ctx, r, append(args, "--json"), func(out io.Reader) {
-		in := bufio.NewReaderSize(out, 1<<16)
-		for {
-			p, err := in.ReadBytes('\n')
-			if len(p) > 0 {
-				l, bad := ParseLine(bytes.TrimSuffix(p, []byte("\n")))
-				switch {
-				case bad != nil:
-					r.fault("%v", bad)
-				case !bytes.HasSuffix(p, []byte("\n")):
-					r.fault("the last line of output is cut")
-				}
-				r.Lines = append(r.Lines, l)
-				if on != nil {
-					on(l)
-				}
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
+	err := b.run(ctx, r, append(args, "--json"), func(out io.Reader) { r.lines(out, on) })
 	if err != nil {
 		return r, err
 	}
+	r.conclude()
+	return r, nil
+}
+
+// Read makes a Result of what a command that ran in this process has written.
+func Read(code int, stdout io.Reader, stderr string) *Result {
+	r := &Result{Code: code, Stderr: stderr}
+	r.lines(stdout, nil)
+	r.conclude()
+	return r
+}
+
+// lines reads the output of --json.
+func (r *Result) lines(out io.Reader, on func(Line)) {
+	in := bufio.NewReaderSize(out, 1<<16)
+	for {
+		p, err := in.ReadBytes('\n')
+		if len(p) > 0 {
+			l, bad := ParseLine(bytes.TrimSuffix(p, []byte("\n")))
+			switch {
+			case bad != nil:
+				r.fault("%v", bad)
+			case !bytes.HasSuffix(p, []byte("\n")):
+				r.fault("the last line of output is cut")
+			}
+			r.Lines = append(r.Lines, l)
+			if on != nil {
+				on(l)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// conclude finds the summary and checks it.
+func (r *Result) conclude() {
 	for i := range r.Lines {
 		if r.Lines[i].Type != "summary" {
 			continue
@@ -129,7 +146,6 @@ func (b Bin) Stream(ctx context.Context, on func(Line), args ...string) (*Result
 		r.Summary = &r.Lines[i]
 	}
 	r.check()
-	return r, nil
 }
 
 // Text runs a command as a person would, without --json.

@@ -1,12 +1,14 @@
 // Package faults lets the system calls of the built mailsync fail, one at a
 // time, and kills it in the middle of them.
 //
-// strace shows which calls a command makes on a small store, and then makes
-// them fail, one run for each distinct call, role and moment: EIO, ENOSPC,
-// EACCES, or SIGKILL. In every run the program must end in time, must not
-// panic or call itself a bug, and must not claim success for what it has not
-// done; afterwards the same command without the fault must end in the right
-// state, with nothing lost and nothing doubled.
+// A Scene is a command on a small store, and what must be true after it,
+// whatever has failed in it: nothing claimed that is not done, nothing lost or
+// doubled, and the same command without the fault ends in the right state. The
+// scenes are run twice over. In the process of cmd/mailsync's tests every call
+// fails in every way (restore/place/faulty). Here strace shows which calls the
+// built program makes, and then makes them fail, one run for each distinct call
+// and role of a path: EIO, ENOSPC, EDQUOT, EACCES, EINTR, or SIGKILL. In every
+// run the program must end in time, and must not panic or call itself a bug.
 //
 // The tests need strace and have the build tag faults:
 //

@@ -63,6 +63,22 @@ func FindingOf(f *manifest.Finding) Finding {
 	}
 }
 
+// Unknown is one reason why a run is not complete.
+type Unknown struct {
+	Head
+	Store      string `json:"store,omitempty"`
+	Mailbox    string `json:"mailbox,omitempty"`
+	MailboxB64 string `json:"mailbox_b64,omitempty"`
+	Detail     string `json:"detail"`
+	Messages   int64  `json:"messages,omitempty"`
+}
+
+// UnknownOf makes the line of a reason; store and mailbox are "" where it is
+// not about one.
+func UnknownOf(store, mailbox, why string, messages int64) Unknown {
+	return Unknown{Head: head("unknown"), Store: store, Mailbox: mailbox, MailboxB64: rawName(mailbox), Detail: why, Messages: messages}
+}
+
 // Copy is one store's side of a difference.
 type Copy struct {
 	Path

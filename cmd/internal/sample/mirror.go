@@ -1,6 +1,4 @@
-//go:build faults
-
-package faults
+package sample
 
 import (
 	"bytes"
@@ -9,9 +7,9 @@ import (
 	"path/filepath"
 )
 
-// mirror makes to what from is, and leaves alone what is so already: a record
-// knows a store by the inodes of its directories and files.
-func mirror(from, to string) error {
+// Mirror makes the tree to what from is, and leaves alone what is so already: a
+// record knows a store by the inodes of its directories and files.
+func Mirror(from, to string) error {
 	keep := map[string]bool{}
 	var dirs []string
 	err := filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
