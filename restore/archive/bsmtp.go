@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 )
 
@@ -102,11 +103,15 @@ func isReply(line []byte) bool {
 	return len(line) == 3 || line[3] == ' ' || line[3] == '-' || line[3] == '\r'
 }
 
+// maxBatched bounds the recipients of one message, in bytes of their addresses:
+// a million of them.
+const maxBatched = 32 << 20
+
 func readBSMTP(p *pass, in *input) error {
 	w := in.w
 	var sender string
 	var to []Recipient
-	mail := false
+	mail, size := false, 0
 	pos := in.pos
 	for {
 		at := w.off
@@ -128,9 +133,14 @@ func readBSMTP(p *pass, in *input) error {
 		w.skip(n)
 		switch verb {
 		case "MAIL":
-			pos.Offset, sender, to, mail = at, arg, nil, true
+			pos.Offset, sender, to, mail, size = at, arg, nil, true, 0
 		case "RCPT":
-			if arg != "" && mail {
+			if arg == "" || !mail {
+				continue
+			}
+			if size += len(arg); size > maxBatched {
+				to = nil // refused, and skipped
+			} else {
 				to = append(to, Recipient{Addr: strings.Clone(arg), How: Container})
 			}
 		case "RSET", "EHLO", "HELO", "LHLO":
@@ -140,7 +150,7 @@ func readBSMTP(p *pass, in *input) error {
 				pos.Offset = at
 				return p.refuse(pos, "DATA without MAIL: not a batch of SMTP")
 			}
-			if on, err := p.bsmtpData(in, pos, sender, to, crlf); err != nil || !on {
+			if on, err := p.bsmtpData(in, pos, sender, to, size > maxBatched, crlf); err != nil || !on {
 				return err
 			}
 			mail, to = false, nil
@@ -161,8 +171,8 @@ func readBSMTP(p *pass, in *input) error {
 }
 
 // bsmtpData reads the text up to its final dot. on is false where nothing can
-// be read behind it.
-func (p *pass) bsmtpData(in *input, pos Position, sender string, to []Recipient, crlf bool) (on bool, err error) {
+// be read behind it. many tells that it has more recipients than are kept.
+func (p *pass) bsmtpData(in *input, pos Position, sender string, to []Recipient, many, crlf bool) (on bool, err error) {
 	w := in.w
 	c, err := p.take(in, findDot, func(b []byte) []byte { return p.unstuff(b, crlf) })
 	if err != nil {
@@ -182,6 +192,9 @@ func (p *pass) bsmtpData(in *input, pos Position, sender string, to []Recipient,
 	w.skip(len(dot))
 	if err != nil {
 		return true, nil
+	}
+	if many {
+		return true, p.refuse(pos, fmt.Sprintf("more than %d bytes of recipients", maxBatched))
 	}
 	p.msg = Message{Pos: pos, Format: "bsmtp", Sender: sender, SenderKnown: true, Recipients: to, content: c}
 	return true, p.emit(in, &p.msg)

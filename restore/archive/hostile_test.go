@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"archive/zip"
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -226,6 +227,32 @@ func TestManyRecipients(t *testing.T) {
 	out, found := collect(t, write(t, "m.eml", "X-Envelope-To: "+strings.Repeat("<u@example.com>,\n ", maxPrefixField/17)+"\n"+message), Options{})
 	if len(out) != 0 || len(found) != 1 {
 		t.Errorf("%d messages, %v", len(out), found)
+	}
+}
+
+// A batch whose message has more recipients than memory is spent on is refused,
+// and what follows it is read.
+func TestBatchedRecipientsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.bsmtp")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bufio.NewWriter(f)
+	n := 0
+	fmt.Fprint(w, "MAIL FROM:<s@example.net>\n")
+	for i := 0; n <= maxBatched; i++ {
+		addr := fmt.Sprintf("%0200d@example.com", i)
+		n += len(addr)
+		fmt.Fprintf(w, "RCPT TO:<%s>\n", addr)
+	}
+	fmt.Fprintf(w, "DATA\n%s.\nMAIL FROM:<s@example.net>\nRCPT TO:<r@example.com>\nDATA\n%s.\n", plain(1), plain(2))
+	if err := errors.Join(w.Flush(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	all, findings := collect(t, path, Options{})
+	if len(all) != 1 || len(all[0].To) != 1 || len(findings) != 1 || findings[0].Kind != manifest.ArchiveRefused {
+		t.Errorf("%d messages, %v", len(all), findings)
 	}
 }
 

@@ -40,6 +40,30 @@ type delivered struct {
 	answer    string
 }
 
+func (d *delivered) encode() []byte {
+	var e enc
+	e.str(d.mailbox)
+	e.digest(d.digest)
+	e.int(d.at)
+	e.str(d.run)
+	e.b = append(e.b, byte(d.state))
+	e.str(d.recipient)
+	e.str(d.answer)
+	return e.b
+}
+
+func decodeDelivered(rec []byte) (delivered, error) {
+	d := newDec(rec)
+	x := delivered{mailbox: d.str(), digest: d.digest(), at: d.int(), run: d.str()}
+	if d.s != "" { // version 1 ends here
+		x.state, x.recipient, x.answer = SentState(d.byte()), d.str(), d.str()
+	}
+	if d.bad {
+		return delivered{}, errRecord
+	}
+	return x, nil
+}
+
 const (
 	ledgerKind    = "replay"
 	ledgerVersion = 2 // 2: state, recipient and answer of what goes through a server
@@ -105,16 +129,7 @@ func (l *Ledger) add(list []delivered) error {
 	}
 	recs := make([][]byte, len(list))
 	for i := range list {
-		var e enc
-		d := &list[i]
-		e.str(d.mailbox)
-		e.digest(d.digest)
-		e.int(d.at)
-		e.str(d.run)
-		e.b = append(e.b, byte(d.state))
-		e.str(d.recipient)
-		e.str(d.answer)
-		recs[i] = e.b
+		recs[i] = list[i].encode()
 	}
 	if err := l.journal.Append(recs...); err != nil {
 		return fmt.Errorf("replay ledger: %w", err)
@@ -139,12 +154,8 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 				yield(delivered{}, fmt.Errorf("%w: %w", ErrLedger, err))
 				return
 			}
-			d := newDec(rec.Data)
-			x := delivered{mailbox: d.str(), digest: d.digest(), at: d.int(), run: d.str()}
-			if d.s != "" { // version 1 ends here
-				x.state, x.recipient, x.answer = SentState(d.byte()), d.str(), d.str()
-			}
-			if d.bad {
+			x, err := decodeDelivered(rec.Data)
+			if err != nil {
 				yield(delivered{}, fmt.Errorf("%w: record %d", ErrLedger, rec.Seq))
 				return
 			}

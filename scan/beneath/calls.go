@@ -51,7 +51,7 @@ func System() Calls {
 // none tells whether no call is replaced.
 func (c *Calls) none() bool {
 	return c.Openat2 == nil && c.Openat == nil && c.Close == nil && c.Fstat == nil && c.Statx == nil && c.Fstatfs == nil &&
-		c.Rewind == nil && c.Getdents == nil && c.Pread == nil && c.PreadNowait == nil && c.Fadvise == nil
+		c.Rewind == nil && c.Getdents == nil && c.Pread == nil && c.PreadNowait == nil && c.Fadvise == nil && c.Seek == nil
 }
 
 // withDefaults fills what is nil.
