@@ -33,6 +33,7 @@ var otherAccess = map[string]string{
 	"restore/place/sync.go":      "/proc: mount options",
 	"restore/planfile.go":        "the plan file that the operator names, beside durable's own calls",
 	"restore/spool.go":           "temporary files without a name",
+	"restore/planstream.go":      "a plan on its way between hosts, in temporary files",
 	"restore/archive/":           "archives, read-only, and temporary files without a name",
 	"restore/replay/sorter.go":   "temporary files without a name",
 	"restore/replay/resolve.go":  "maps of recipients",

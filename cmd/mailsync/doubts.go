@@ -49,6 +49,9 @@ func (a *app) doubts(s *config.Store) (*doubts, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
 	}
+	if err != nil && !errors.Is(err, durable.ErrCorrupt) {
+		return nil, &ui.Problem{What: "list of doubted mailboxes", Why: err}
+	}
 	var f doubtsFile
 	if err == nil {
 		err = json.Unmarshal(data, &f)

@@ -156,7 +156,7 @@ func judge(t *testing.T, where string, way faulty.Way, want, r *drive.Result) {
 		return // the command needed it not, or tried again
 	}
 	switch r.Code {
-	case 3, exitData, exitNoInput, exitCantCreate, exitIO, exitTempFail, exitNoPerm:
+	case exitPartial, exitNoInput, exitCantCreate, exitIO, exitTempFail, exitNoPerm:
 	case 0, 1:
 		t.Errorf("%s: exit %d, and not what a run without the fault says:\n%s%s", where, r.Code, diffLines(said(want), said(r)), brief(r))
 		return

@@ -60,6 +60,10 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, err
 	}
 	defer closeSides(append(others, target))
+	lost, err := a.unmounted(ctx, target)
+	if err != nil {
+		return outcome{}, err
+	}
 	if o.writes() && target.scanner == nil && target.far == nil {
 		return outcome{}, usage("%s is taken from its record: only audit, --dry-run and --plan can do that", ui.Name(target.store.Name))
 	}
@@ -83,7 +87,9 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, a.replayProblem(err)
 	}
 	defer opt.Ledger.Close()
-	return a.account(ctx, &opt, o, target, from, only, via)
+	done, err := a.account(ctx, &opt, o, target, from, only, via)
+	done.partial = done.partial || lost
+	return done, err
 }
 
 // account prepares the replay, shows what would be done, asks, and does it.

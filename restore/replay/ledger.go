@@ -97,10 +97,18 @@ func OpenLedger(fsys durable.FS, dir, target string, readOnly bool) (*Ledger, er
 		return nil, fmt.Errorf("another replay into this store runs: %w", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrLedger, err)
+		return nil, ledgerError(err)
 	}
 	l.journal = j
 	return l, nil
+}
+
+// ledgerError tells a ledger that is damaged from a disk that does not give it.
+func ledgerError(err error) error {
+	if errors.Is(err, durable.ErrCorrupt) || errors.Is(err, durable.ErrNewer) {
+		return fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return fmt.Errorf("replay ledger: %w", err)
 }
 
 // Forget leaves out what the runs delivered for which undone holds: mailsync
@@ -151,7 +159,7 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 		}
 		for rec, err := range durable.Recover(l.path(), l.options(), nil) {
 			if err != nil {
-				yield(delivered{}, fmt.Errorf("%w: %w", ErrLedger, err))
+				yield(delivered{}, ledgerError(err))
 				return
 			}
 			x, err := decodeDelivered(rec.Data)

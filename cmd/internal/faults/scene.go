@@ -149,7 +149,21 @@ func forget(g *Ground) error {
 	if err := os.RemoveAll(g.Path("now", "copy")); err != nil {
 		return err
 	}
-	return os.RemoveAll(g.State())
+	if err := removeBelow(g.State()); err != nil {
+		return err
+	}
+	_ = os.Remove(g.State()) // a mount point stays
+	return nil
+}
+
+func removeBelow(dir string) error {
+	list, err := os.ReadDir(dir)
+	for _, e := range list {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // lose removes every third message and empties some others.

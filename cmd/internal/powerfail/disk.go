@@ -29,6 +29,7 @@ type disk struct {
 	log       []op
 	recording bool
 	flushTime time.Duration // how long a flush takes, as on a real disk
+	dead      bool          // it takes no write and no flush any more
 
 	dir    string
 	server *fuse.Server
@@ -135,6 +136,9 @@ func (f *diskFile) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int
 func (f *diskFile) Write(_ context.Context, _ fs.FileHandle, data []byte, off int64) (uint32, syscall.Errno) {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
+	if f.d.dead {
+		return 0, syscall.EIO
+	}
 	f.d.img.writeAt(data, off)
 	if f.d.recording {
 		f.d.log = append(f.d.log, op{off, append([]byte{}, data...)})
@@ -146,6 +150,9 @@ func (f *diskFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	time.Sleep(f.d.flushTime)
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
+	if f.d.dead {
+		return syscall.EIO
+	}
 	if f.d.recording {
 		f.d.log = append(f.d.log, op{})
 	}
