@@ -188,7 +188,9 @@ func (m *machine) PlanUndo(ctx context.Context, u *remote.Undo) (*restore.Plan, 
 }
 
 // Runs implements remote.Writable.
-func (m *machine) Runs(context.Context) ([]restore.RunInfo, error) { return restore.Runs(nil, m.state()) }
+func (m *machine) Runs(context.Context) ([]restore.RunInfo, error) {
+	return restore.Runs(nil, m.state())
+}
 
 // Begin implements remote.Writable.
 func (m *machine) Begin(_ context.Context, o *remote.RunOptions) (*restore.Run, func(), error) {

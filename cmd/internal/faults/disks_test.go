@@ -264,7 +264,9 @@ func TestHalfMounted(t *testing.T) {
 				}
 			})
 			for _, args := range [][]string{
-				{"verify", "primary"}, {"scan", "primary"}, {"diff", "primary", "replica"},
+				{"verify", "primary"},
+				{"scan", "primary"},
+				{"diff", "primary", "replica"},
 				{"restore", "primary", "--from", "replica", "--undecided", "restore", "--yes"},
 				{"audit", "--from", "gw", "--to", "primary", "--since", "all"},
 				{"replay", "--from", "gw", "--to", "primary", "--since", "all", "--yes"},

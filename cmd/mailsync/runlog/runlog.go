@@ -173,6 +173,7 @@ func (w *Writer) Close(run string) error {
 		return w.err
 	}
 	err := errors.Join(w.err, w.enc.Close(), w.file.Close())
+	w.enc = nil // a megabyte
 	if run != "" && run != w.id {
 		if rerr := os.Rename(w.file.Name(), filepath.Join(w.state, dirName, run+suffix)); rerr == nil {
 			w.id = run
