@@ -26,6 +26,7 @@ var accessPlaces = []string{
 // what these are: none is of a store or of the state directory.
 var otherAccess = map[string]string{
 	"scan/users.go":              "the operator's list of users",
+	"scan/saved/logs.go":         "copies of the server's logs, where the operator keeps them",
 	"scan/machine.go":            "/proc: the boot's id",
 	"scan/budget/pressure.go":    "/proc/pressure",
 	"scan/budget/device.go":      "/sys, /proc: which disk is below a path",
