@@ -238,7 +238,9 @@ func TestEveryCall(t *testing.T) {
 				}
 				hits++
 				mute := r.Code == 74 && strings.Contains(r.Stderr, "standard output cannot be written")
-				if !strings.HasPrefix(f.what, "signal") && !mute {
+				// Go's runtime wakes its poller by a write of its own, and gives up where that fails.
+				killed := strings.HasPrefix(f.what, "signal") || strings.Contains(r.Stderr, "runtime: netpollBreak write failed")
+				if !killed && !mute {
 					for _, x := range r.Faults {
 						t.Errorf("%s: %s\n%s", f, x, r)
 					}
