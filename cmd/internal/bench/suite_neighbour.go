@@ -31,8 +31,8 @@ func manners(alone float64) []manner {
 }
 
 const (
-	neighbourRun  = 8 * time.Second // of the reader
-	neighbourPace = 2 * time.Second // until verify has found its pace
+	neighbourRun  = 4 * time.Second // of the reader
+	neighbourPace = 1 * time.Second // until verify has found its pace
 	neighbourReps = 2               // at the most: the whole takes about four minutes
 )
 
