@@ -66,8 +66,6 @@ func (s *side) witness() compare.Witness {
 	switch {
 	case s.scanner != nil:
 		return s.scanner
-	case s.farCopy != nil:
-		return s.farCopy
 	case s.far != nil:
 		return s.far
 	case s.down != nil:
