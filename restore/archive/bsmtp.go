@@ -42,12 +42,11 @@ func command(line []byte) (verb, arg string) {
 	case "HELO", "EHLO", "DATA", "RSET", "QUIT", "NOOP", "VRFY", "EXPN", "HELP", "ETRN", "LHLO", "TICK", "VERB", "BDAT":
 		return verb, arg
 	}
-	up := strings.ToUpper(s)
-	if strings.HasPrefix(up, "MAIL FROM:") {
-		return "MAIL", path(s[len("MAIL FROM:"):])
+	if from := "MAIL FROM:"; len(s) >= len(from) && strings.EqualFold(s[:len(from)], from) {
+		return "MAIL", path(s[len(from):])
 	}
-	if strings.HasPrefix(up, "RCPT TO:") {
-		return "RCPT", path(s[len("RCPT TO:"):])
+	if to := "RCPT TO:"; len(s) >= len(to) && strings.EqualFold(s[:len(to)], to) {
+		return "RCPT", path(s[len(to):])
 	}
 	return "", ""
 }

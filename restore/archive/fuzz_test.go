@@ -69,6 +69,7 @@ func FuzzMbox(f *testing.F) {
 	f.Add([]byte(mboxOf(3, msg)))
 	f.Add([]byte("From a@b Mon Jan  5 10:00:00 2026\r\nContent-Length: 3\r\n\r\nab\r\n\r\nFrom c@d Mon Jan  5 10:00:00 2026\n"))
 	f.Add([]byte("\n\nFrom - Mon Jan  5 10:00:00 2026\n\n"))
+	f.Add([]byte("From a@b Mon Jan  5 10:00:00 2026\nContent-Type: multipart/\x80\x80\x80\x80\x80\x80; boundary=\n\nx\n"))
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.mboxrd", 0o600, b) })
 }
 

@@ -271,7 +271,10 @@ func wholeLast(c *content) bool {
 	boundary := ""
 	for f := range fields(head) {
 		if f.is("Content-Type") {
-			boundary = boundaryOf(f.text())
+			typ, b := message.ContentType(f.text())
+			if boundary = ""; strings.HasPrefix(typ, "multipart/") {
+				boundary = b
+			}
 		}
 	}
 	if boundary == "" {
@@ -282,27 +285,6 @@ func wholeLast(c *content) bool {
 		return bytes.Contains(c.mem, closing)
 	}
 	return bytes.Contains(c.tail(64<<10), closing)
-}
-
-// boundaryOf returns the boundary of a multipart Content-Type, or "".
-func boundaryOf(s string) string {
-	lower := strings.ToLower(s)
-	if !strings.HasPrefix(lower, "multipart/") {
-		return ""
-	}
-	i := strings.Index(lower, "boundary=")
-	if i < 0 {
-		return ""
-	}
-	v := s[i+len("boundary="):]
-	if strings.HasPrefix(v, `"`) {
-		v, _, _ = strings.Cut(v[1:], `"`)
-		return v
-	}
-	if j := strings.IndexAny(v, "; \t"); j >= 0 {
-		v = v[:j]
-	}
-	return v
 }
 
 // tail returns up to n of the last bytes.

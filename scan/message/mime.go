@@ -4,15 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"hash"
-	"mime"
 	"strings"
 )
 
 // maxPartHeader bounds the header of a MIME part.
 const maxPartHeader = HeaderWindow
-
-// maxBoundary is more than RFC 2046 allows (70).
-const maxBoundary = 200
 
 // mimeWalker finds the leaves of a MIME structure in one pass, line by line,
 // with a stack of boundaries and no recursion. A line that is longer than the
@@ -161,7 +157,7 @@ func (w *mimeWalker) header(p []byte) {
 		switch {
 		case f.Is("content-type") && !typed:
 			typed = true
-			mediaType, boundary = contentType(string(appendCollapsed(nil, f.Value, 4096)))
+			mediaType, boundary = ContentType(string(appendCollapsed(nil, f.Value, 4096)))
 		case f.Is("content-transfer-encoding") && encoding == "":
 			encoding = strings.ToLower(string(appendCollapsed(nil, f.Value, 64)))
 		}
@@ -197,32 +193,4 @@ func (w *mimeWalker) finish() {
 		w.header(w.head) // cut off inside a header: an empty leaf
 	}
 	w.endLeaf()
-}
-
-// contentType returns the media type in lower case and the boundary of a
-// multipart.
-func contentType(v string) (mediaType, boundary string) {
-	t, params, err := mime.ParseMediaType(v)
-	if err == nil {
-		boundary = params["boundary"]
-	} else {
-		t, v, _ = strings.Cut(v, ";")
-		t = strings.ToLower(strings.TrimSpace(t))
-		if i := strings.Index(strings.ToLower(v), "boundary="); i >= 0 {
-			boundary = v[i+len("boundary="):]
-			if strings.HasPrefix(boundary, `"`) {
-				boundary, _, _ = strings.Cut(boundary[1:], `"`)
-			} else {
-				boundary, _, _ = strings.Cut(boundary, ";")
-				boundary = strings.TrimSpace(boundary)
-			}
-		}
-	}
-	if t == "" {
-		t = "text/plain"
-	}
-	if len(boundary) > maxBoundary {
-		boundary = ""
-	}
-	return t, strings.TrimRight(boundary, " \t")
 }
