@@ -108,43 +108,48 @@ var errStopped = errors.New("reader was left before its end")
 
 // scan reads the entries up to the mark after them.
 func (r *Reader) scan(f func(*Entry) bool) {
-	if r.err != nil {
-		return
-	}
-	if r.state != inEntries {
+	if r.err != nil || r.state != inEntries {
 		return
 	}
 	var prev, e Entry
+	r.err = r.blocks(blockEntries, blockSums, &r.entries, r.endEntries, func() error {
+		if err := r.cols.next(&e); err != nil {
+			return err
+		}
+		if r.sums.messages > 0 && prev.Compare(&e) >= 0 {
+			return corrupt("entries out of order")
+		}
+		r.sums.count(&e)
+		prev = e
+		if !f(&e) {
+			return errStopped
+		}
+		return nil
+	})
+}
+
+// blocks reads the blocks of a type, counts them in seen and calls row for each
+// row that the columns stand before; the block behind them, of type last, goes
+// to end.
+func (r *Reader) blocks(typ, last byte, seen *int, end func(block) error, row func() error) error {
 	for {
 		b, err := r.u.next()
 		if err != nil {
-			r.err = err
-			return
+			return err
 		}
-		if b.typ == blockSums {
-			r.err = r.endEntries(b)
-			return
+		if b.typ == last {
+			return end(b)
 		}
-		if r.err = r.u.expect(b, blockEntries, r.entries); r.err != nil {
-			return
+		if err := r.u.expect(b, typ, *seen); err != nil {
+			return err
 		}
-		r.entries++
-		if r.err = r.cols.open(b, r.mb.Alg); r.err != nil {
-			return
+		*seen++
+		if err := r.cols.open(b, r.mb.Alg); err != nil {
+			return err
 		}
 		for r.cols.more() {
-			if r.err = r.cols.next(&e); r.err != nil {
-				return
-			}
-			if r.sums.messages > 0 && prev.Compare(&e) >= 0 {
-				r.err = corrupt("entries out of order")
-				return
-			}
-			r.sums.count(&e)
-			prev = e
-			if !f(&e) {
-				r.err = errStopped
-				return
+			if err := row(); err != nil {
+				return err
 			}
 		}
 	}
@@ -180,45 +185,26 @@ func (r *Reader) Absences() iter.Seq2[Absence, error] {
 
 func (r *Reader) scanAbsences(f func(*Absence) bool) {
 	var prev, e Entry
-	for {
-		b, err := r.u.next()
-		if err != nil {
-			r.err = err
-			return
+	r.err = r.blocks(blockAbsences, blockEnd, &r.gone, r.endFile, func() error {
+		a := Absence{}
+		c := &r.cols.col[colAbsence]
+		a.Evidence = Evidence(c.Byte())
+		a.UIDValidity = c.U32()
+		a.LastSeen = c.time()
+		a.FirstAbsent = c.time()
+		if err := r.cols.next(&e); err != nil {
+			return err
 		}
-		if b.typ == blockEnd {
-			r.err = r.endFile(b)
-			return
+		if r.sums.absences > 0 && prev.Compare(&e) >= 0 || a.Evidence > MassDisappearing {
+			return corrupt("absences out of order")
 		}
-		if r.err = r.u.expect(b, blockAbsences, r.gone); r.err != nil {
-			return
+		r.sums.absences++
+		prev, a.Entry = e, e
+		if !f(&a) {
+			return errStopped
 		}
-		r.gone++
-		if r.err = r.cols.open(b, r.mb.Alg); r.err != nil {
-			return
-		}
-		for r.cols.more() {
-			a := Absence{}
-			c := &r.cols.col[colAbsence]
-			a.Evidence = Evidence(c.Byte())
-			a.UIDValidity = c.U32()
-			a.LastSeen = c.time()
-			a.FirstAbsent = c.time()
-			if r.err = r.cols.next(&e); r.err != nil {
-				return
-			}
-			if r.sums.absences > 0 && prev.Compare(&e) >= 0 || a.Evidence > MassDisappearing {
-				r.err = corrupt("absences out of order")
-				return
-			}
-			r.sums.absences++
-			prev, a.Entry = e, e
-			if !f(&a) {
-				r.err = errStopped
-				return
-			}
-		}
-	}
+		return nil
+	})
 }
 
 // endFile checks the end mark against what was counted and what the header told.

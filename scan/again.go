@@ -114,18 +114,11 @@ func (fl *folderLook) hunt(ctx context.Context, t *task) (found *task, shown boo
 			if it.odd || it.unique() != unique {
 				continue
 			}
-			n := fl.task(&it)
-			n.old = t.old
-			if err := fl.v.readNow(ctx, &n); err != nil {
-				return nil, shown, err
+			n, there, err := fl.tryName(ctx, t, &it)
+			if n != nil || err != nil {
+				return n, shown || there, err
 			}
-			switch n.out {
-			case refused:
-			case vanished:
-				shown = true
-			default:
-				return &n, true, nil
-			}
+			shown = shown || there
 		}
 	}
 	return nil, shown, nil
@@ -145,20 +138,30 @@ func (fl *folderLook) tryNames(ctx context.Context, t *task) (found *task, shown
 		if it.odd {
 			continue
 		}
-		n := fl.task(&it)
-		n.old = t.old
-		if err := fl.v.readNow(ctx, &n); err != nil {
-			return nil, false, err
+		n, there, err := fl.tryName(ctx, t, &it)
+		if n != nil || err != nil {
+			return n, there, err
 		}
-		switch n.out {
-		case refused:
-		case vanished:
-			shown = true
-		default:
-			return &n, true, nil
-		}
+		shown = shown || there
 	}
 	return nil, shown, nil
+}
+
+// tryName reads a recorded message under a name that a listing shows. shown
+// tells that the name was the message's, whether or not it is still there.
+func (fl *folderLook) tryName(ctx context.Context, t *task, it *item) (found *task, shown bool, err error) {
+	n := fl.task(it)
+	n.old = t.old
+	if err := fl.v.readNow(ctx, &n); err != nil {
+		return nil, false, err
+	}
+	switch n.out {
+	case refused:
+		return nil, false, nil
+	case vanished:
+		return nil, true, nil
+	}
+	return &n, true, nil
 }
 
 var errRestless = errors.New("it is not where it was, and the folder moves too fast to prove that it is gone")

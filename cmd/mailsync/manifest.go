@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -165,11 +166,7 @@ func mailboxOf(store string, h *manifest.Head) mailboxLine {
 const sortable = 20_000
 
 func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) (outcome, error) {
-	s, err := a.store(arg)
-	if err != nil {
-		return outcome{}, err
-	}
-	rec, err := a.record(s)
+	s, rec, err := a.findRecord(arg)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -181,12 +178,9 @@ func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) 
 		rows = rows[:0]
 	}
 	c := a.summary.Counts
-	for h, err := range rec.Heads(ctx) {
+	for h, err := range heads(ctx, rec, globs) {
 		if err != nil {
 			return outcome{}, a.manifestProblem(s.Name, err)
-		}
-		if !globs.Match(h.Name) {
-			continue
 		}
 		c["mailboxes"]++
 		c["messages"] += h.Messages
@@ -211,6 +205,27 @@ func (a *app) manifestList(ctx context.Context, arg string, globs config.Globs) 
 	a.out.Say("%s: %s, %s, %s, scanned %s", ui.Name(s.Name), ui.Plural(c["mailboxes"], "mailbox"), ui.Plural(c["messages"], "message"),
 		ui.Bytes(c["bytes"]), a.when(scanned(rec.Record())))
 	return outcome{}, cancelled(ctx)
+}
+
+// findRecord finds a store and its record.
+func (a *app) findRecord(arg string) (*config.Store, *manifest.Store, error) {
+	s, err := a.store(arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	rec, err := a.record(s)
+	return s, rec, err
+}
+
+// heads yields the recorded mailboxes that were asked for.
+func heads(ctx context.Context, rec *manifest.Store, globs config.Globs) iter.Seq2[manifest.Head, error] {
+	return func(yield func(manifest.Head, error) bool) {
+		for h, err := range rec.Heads(ctx) {
+			if (err != nil || globs.Match(h.Name)) && !yield(h, err) {
+				return
+			}
+		}
+	}
 }
 
 func (a *app) manifestProblem(store string, err error) error {

@@ -76,11 +76,7 @@ func (a *app) manifestExport(ctx context.Context, arg string, globs config.Globs
 	if sums && a.flags.json {
 		return outcome{}, usage("--sums and --json exclude each other")
 	}
-	s, err := a.store(arg)
-	if err != nil {
-		return outcome{}, err
-	}
-	rec, err := a.record(s)
+	s, rec, err := a.findRecord(arg)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -89,12 +85,9 @@ func (a *app) manifestExport(ctx context.Context, arg string, globs config.Globs
 		a.talk()
 	}
 	w := bufio.NewWriterSize(rawWriter{a.out}, 64<<10)
-	for h, err := range rec.Heads(ctx) {
+	for h, err := range heads(ctx, rec, globs) {
 		if err != nil {
 			return outcome{}, a.manifestProblem(s.Name, err)
-		}
-		if !globs.Match(h.Name) {
-			continue
 		}
 		if err := a.exportMailbox(ctx, w, rec, s.Name, &h, sums); err != nil {
 			return outcome{}, a.manifestProblem(s.Name, err)

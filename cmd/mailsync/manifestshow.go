@@ -33,11 +33,7 @@ type detailLine struct {
 }
 
 func (a *app) manifestShow(ctx context.Context, arg string, globs config.Globs) (outcome, error) {
-	s, err := a.store(arg)
-	if err != nil {
-		return outcome{}, err
-	}
-	rec, err := a.record(s)
+	s, rec, err := a.findRecord(arg)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -64,12 +60,9 @@ func (a *app) manifestShow(ctx context.Context, arg string, globs config.Globs) 
 		return outcome{}, nil
 	}
 	found := false
-	for h, err := range rec.Heads(ctx) {
+	for h, err := range heads(ctx, rec, globs) {
 		if err != nil {
 			return outcome{}, a.manifestProblem(s.Name, err)
-		}
-		if !globs.Match(h.Name) {
-			continue
 		}
 		found = true
 		if err := a.showMailbox(rec, s.Name, &h); err != nil {

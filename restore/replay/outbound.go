@@ -1,10 +1,8 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -303,53 +301,6 @@ func (r *outbound) sight(x *sight) error {
 	})
 }
 
-// outGroup is everything that is known under one Message-ID.
-type outGroup struct {
-	key      string
-	archived []outMessage
-	waiting  []outMessage
-	sights   []sight
-}
-
-type outMessage struct {
-	pos, sender, id, service, queue string
-	at                              int64
-	to                              []outTo
-}
-
-type outTo struct {
-	addr, original string
-	done           bool
-}
-
-// maxSights bounds what is kept of one Message-ID: a loop writes without end.
-const maxSights = 100_000
-
-func (g *outGroup) add(kind byte, d dec) {
-	if kind == recSight {
-		x := sight{}
-		x.queue, x.service, x.who, x.orig = d.str(), d.str(), d.str(), d.str()
-		x.fate, x.next, x.why = Sending(d.str()), d.str(), d.str()
-		x.at, x.nth, x.year = time.Unix(d.int(), d.int()), d.uint(), d.byte() != 0
-		if !d.bad && len(g.sights) < maxSights {
-			g.sights = append(g.sights, x)
-		}
-		return
-	}
-	m := outMessage{pos: d.str(), sender: d.str(), id: d.str(), service: d.str(), queue: d.str(), at: d.int()}
-	for n := d.uint(); n > 0 && !d.bad; n-- {
-		m.to = append(m.to, outTo{addr: d.str(), original: d.str(), done: d.byte() != 0})
-	}
-	if d.bad {
-		return
-	}
-	if kind == recArchived {
-		g.archived = append(g.archived, m)
-	} else {
-		g.waiting = append(g.waiting, m)
-	}
-}
-
 // settle gives each message and recipient of a group its outcome.
 func (r *outbound) settle(g *outGroup) error {
 	known := map[string]bool{}
@@ -378,111 +329,4 @@ func (r *outbound) settle(g *outGroup) error {
 		}
 	}
 	return nil
-}
-
-// date gives the lines that name no year the one that is nearest to a message's
-// arrival, and sorts all by time, December before January; lines of one second,
-// which is all that many logs tell, stay in the log's order.
-func (g *outGroup) date(arrival int64) {
-	for i := range g.sights {
-		if s := &g.sights[i]; !s.year && arrival != 0 {
-			s.at = nearestYear(s.at, time.Unix(0, arrival))
-		}
-	}
-	slices.SortFunc(g.sights, func(a, b sight) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.nth, b.nth)) })
-}
-
-// outcome weighs what log and queue say of one recipient. That the queue still
-// has it outweighs all; then that somebody took it, then why nobody did. A hand
-// over to a queue that the same logs know (a filter, a second instance) is no
-// end: what became of it there counts.
-func (g *outGroup) outcome(m *outMessage, to outTo, known map[string]bool, queueKnown bool) Outgoing {
-	x := Outgoing{Source: m.pos, Sender: m.sender, Recipient: to.addr, Service: m.service, Queue: m.queue, Outcome: Lost}
-	if m.id != "" {
-		x.MessageID = &m.id
-	}
-	if m.at != 0 {
-		x.Date = time.Unix(0, m.at).UTC().Format(time.RFC3339)
-	}
-	addr, orig := strings.ToLower(to.addr), strings.ToLower(to.original)
-	names := map[string]bool{addr: true, orig: true} // under which the log knows it
-	mine := func(who string) bool { return who != "" && names[who] }
-	last := map[Sending]*sight{}
-	var handed, gone *sight
-	for i := range g.sights {
-		s := &g.sights[i]
-		if m.at != 0 {
-			// A Message-ID may be used again: only lines of its own days count.
-			if d := s.at.Sub(time.Unix(0, m.at)); d < -24*time.Hour || d > 14*24*time.Hour {
-				continue
-			}
-		}
-		if x.Service == "" && s.service != "" {
-			x.Service = s.service
-		}
-		switch {
-		case s.fate == Sighted:
-			if last[Sighted] == nil {
-				last[Sighted] = s
-			}
-		case s.fate == Removed:
-			if s.why != "" {
-				gone = s
-			}
-		case s.who == "" && s.fate == Expired:
-			// Those of its recipients that were still waiting.
-			if d := last[Delayed]; d != nil && d.queue == s.queue {
-				last[Expired] = s
-			}
-		case !mine(s.who) && !mine(s.orig):
-			continue
-		}
-		names[s.who] = true // where its alias leads, behind a hand over
-		switch {
-		case s.who == "":
-		case s.fate == Sent2xx && s.next != "" && s.next != s.queue && known[s.next]:
-			handed = s
-		default:
-			last[s.fate] = s
-		}
-	}
-	say := func(o Sending, s *sight) Outgoing {
-		x.Outcome, x.Queue = o, s.queue
-		x.Detail = fmt.Sprintf("log, %s: %s", s.at.UTC().Format(time.RFC3339), s.why)
-		return x
-	}
-	for _, q := range g.waiting {
-		for _, w := range q.to {
-			if !w.done && (mine(strings.ToLower(w.addr)) || mine(strings.ToLower(w.original))) {
-				x.Outcome, x.Queue, x.Detail = Delayed, q.queue, "in the queue"
-				if s := last[Delayed]; s != nil {
-					x.Detail += "; " + s.why
-				}
-				return x
-			}
-		}
-	}
-	for _, o := range []Sending{Sent2xx, Bounced, Expired} {
-		if s := last[o]; s != nil {
-			return say(o, s)
-		}
-	}
-	switch {
-	case gone != nil:
-		say(Lost, gone)
-	case last[Delayed] != nil && !queueKnown:
-		return say(Delayed, last[Delayed])
-	case last[Delayed] != nil:
-		say(Lost, last[Delayed])
-		x.Detail = "deferred last, and not in the queue any more; " + x.Detail
-	case handed != nil:
-		say(Lost, handed)
-		x.Detail = fmt.Sprintf("handed on as %s, whose end no log tells", handed.next)
-	case last[Sighted] != nil:
-		say(Lost, last[Sighted])
-		x.Detail = "the MTA accepted it, and nothing tells its end"
-	default:
-		x.Detail = "no log knows it, and no queue has it"
-	}
-	return x
 }
