@@ -28,6 +28,7 @@ type item struct {
 	victim found  // Replace, Quarantine: what is there now
 	aside  string // its name in quarantine
 	list   string // UID: temporary name of a list that is ready
+	alone  bool   // it is synced by itself: the batch's barrier does not reach it
 	make   *newDir
 
 	shown bool // visible: what must be taken back where the batch fails

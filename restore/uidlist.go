@@ -64,8 +64,9 @@ func (r *Run) linkUIDs(ctx context.Context, f *folder, t *item) error {
 }
 
 // prepareUIDs writes the list of a folder that has none under a temporary name,
-// so that it becomes durable with the batch and not by itself, and makes the
-// server's lock ready.
+// so that the journal knows its file before the server can see it, and that it
+// becomes durable with the batch where the barrier reaches it. The server's lock
+// is made ready, too.
 func (s *stager) prepareUIDs(t *item) error {
 	f, u := t.f, t.a.UIDs
 	if f.control == nil || u == nil || t.a.From == fromQuarantine {
@@ -74,8 +75,8 @@ func (s *stager) prepareUIDs(t *item) error {
 	if err := s.lockLater(f); err != nil {
 		return err
 	}
-	if f.server || len(u.Lines) == 0 && u.GUID == "" || !s.b.covers(f.control) {
-		return nil // what is there, or not in the barrier's reach, is changed under the lock
+	if f.server || len(u.Lines) == 0 && u.GUID == "" {
+		return nil // what is there is changed under the lock
 	}
 	var text bytes.Buffer
 	h := maildir.UIDHeader{Version: 3, UIDValidity: u.Validity, NextUID: u.Next, GUID: u.GUID}
@@ -83,7 +84,8 @@ func (s *stager) prepareUIDs(t *item) error {
 		return err
 	}
 	name := s.r.temp()
-	inode, err := s.r.ops.WriteFile(f.control, name, text.Bytes(), f.own, false)
+	t.alone = !s.b.covers(f.control)
+	inode, err := s.r.ops.WriteFile(f.control, name, text.Bytes(), f.own, t.alone)
 	if err != nil {
 		return err
 	}
@@ -102,6 +104,9 @@ func (r *Run) linkList(f *folder, t *item) error {
 		return err
 	}
 	t.shown, f.server = true, true
+	if t.alone {
+		return r.ops.Fsync(f.control.Fd(), f.control.Path())
+	}
 	return nil
 }
 
