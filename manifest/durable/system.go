@@ -4,18 +4,23 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // System returns the real file system.
+func System() FS { return On(SystemCalls()) }
+
+// On returns the real file system, reached through c, of which no member is
+// nil. What a signal has interrupted is called again, and short writes go on.
 //
 // It calls the kernel directly: an os.File would ask the poller about every
 // regular file, which is one more system call for each small manifest.
-func System() FS { return system{} }
+func On(c Calls) FS { return system{&c} }
 
-type system struct{}
+type system struct{ c *Calls }
 
 func pathError(op, path string, err error) error {
 	if err == nil {
@@ -33,59 +38,72 @@ func again(f func() error) error {
 	}
 }
 
-func (system) Open(name string, flag int, perm os.FileMode) (File, error) {
+func (s system) Open(name string, flag int, perm os.FileMode) (File, error) {
 	fd := -1
 	err := again(func() (err error) {
-		fd, err = unix.Open(name, flag|unix.O_CLOEXEC, uint32(perm.Perm()))
+		fd, err = s.c.Open(name, flag|unix.O_CLOEXEC, uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
-	return &file{fd: fd, name: name}, nil
+	return &file{s.c, fd, name}, nil
 }
 
-func (system) Mkdir(name string, perm os.FileMode) error {
-	return pathError("mkdir", name, unix.Mkdir(name, uint32(perm.Perm())))
+func (s system) Mkdir(name string, perm os.FileMode) error {
+	return pathError("mkdir", name, s.c.Mkdir(name, uint32(perm.Perm())))
 }
 
-func (system) Rename(oldname, newname string) error {
-	if err := unix.Rename(oldname, newname); err != nil {
+func (s system) Rename(oldname, newname string) error {
+	if err := s.c.Rename(oldname, newname); err != nil {
 		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 	}
 	return nil
 }
 
-func (system) Link(oldname, newname string) error {
-	if err := unix.Link(oldname, newname); err != nil {
+func (s system) Link(oldname, newname string) error {
+	if err := s.c.Link(oldname, newname); err != nil {
 		return &os.LinkError{Op: "link", Old: oldname, New: newname, Err: err}
 	}
 	return nil
 }
 
-func (system) Remove(name string) error {
-	err := unix.Unlink(name)
+func (s system) Remove(name string) error {
+	err := s.c.Unlink(name)
 	if errors.Is(err, unix.EISDIR) {
-		err = unix.Rmdir(name)
+		err = s.c.Rmdir(name)
 	}
 	return pathError("unlink", name, err)
 }
 
-func (system) Names(name string) ([]string, error) {
-	list, err := os.ReadDir(name) // sorted
+func (s system) Names(name string) ([]string, error) {
+	f, err := s.Open(name, os.O_RDONLY|dirOnly, 0)
 	if err != nil {
 		return nil, err
 	}
-	names := make([]string, len(list))
-	for i, e := range list {
-		names[i] = e.Name()
+	defer func() { _ = f.Close() }()
+	var names []string
+	p := make([]byte, 8<<10)
+	for {
+		var n int
+		err := again(func() (err error) {
+			n, err = s.c.Getdents(f.(*file).fd, p)
+			return err
+		})
+		if err != nil {
+			return nil, pathError("getdents64", name, err)
+		}
+		if n <= 0 {
+			slices.Sort(names)
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(p[:n], -1, names)
 	}
-	return names, nil
 }
 
-func (system) Stat(name string) (Info, error) {
+func (s system) Stat(name string) (Info, error) {
 	var st unix.Stat_t
-	if err := again(func() error { return unix.Lstat(name, &st) }); err != nil {
+	if err := again(func() error { return s.c.Lstat(name, &st) }); err != nil {
 		return Info{}, pathError("lstat", name, err)
 	}
 	return Info{
@@ -96,6 +114,7 @@ func (system) Stat(name string) (Info, error) {
 }
 
 type file struct {
+	c    *Calls
 	fd   int
 	name string
 }
@@ -105,7 +124,7 @@ func (f *file) Read(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	err = again(func() (err error) {
-		n, err = unix.Read(f.fd, p)
+		n, err = f.c.Read(f.fd, p)
 		return err
 	})
 	if err != nil {
@@ -122,7 +141,7 @@ func (f *file) Write(p []byte) (done int, err error) {
 	for done < len(p) {
 		var n int
 		err := again(func() (err error) {
-			n, err = unix.Write(f.fd, p[done:])
+			n, err = f.c.Write(f.fd, p[done:])
 			return err
 		})
 		if err != nil {
@@ -137,32 +156,32 @@ func (f *file) Write(p []byte) (done int, err error) {
 }
 
 func (f *file) Seek(offset int64, whence int) (int64, error) {
-	n, err := unix.Seek(f.fd, offset, whence)
+	n, err := f.c.Seek(f.fd, offset, whence)
 	return n, pathError("seek", f.name, err)
 }
 
 func (f *file) Truncate(size int64) error {
-	return pathError("ftruncate", f.name, again(func() error { return unix.Ftruncate(f.fd, size) }))
+	return pathError("ftruncate", f.name, again(func() error { return f.c.Ftruncate(f.fd, size) }))
 }
 
 func (f *file) Sync() error {
-	return pathError("fsync", f.name, again(func() error { return unix.Fsync(f.fd) }))
+	return pathError("fsync", f.name, again(func() error { return f.c.Fsync(f.fd) }))
 }
 
 func (f *file) SyncFS() error {
-	return pathError("syncfs", f.name, again(func() error { return unix.Syncfs(f.fd) }))
+	return pathError("syncfs", f.name, again(func() error { return f.c.Syncfs(f.fd) }))
 }
 
 func (f *file) Type() (int64, error) {
 	var st unix.Statfs_t
-	if err := again(func() error { return unix.Fstatfs(f.fd, &st) }); err != nil {
+	if err := again(func() error { return f.c.Fstatfs(f.fd, &st) }); err != nil {
 		return 0, pathError("fstatfs", f.name, err)
 	}
 	return int64(st.Type), nil
 }
 
 func (f *file) Lock() error {
-	err := again(func() error { return unix.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB) })
+	err := again(func() error { return f.c.Flock(f.fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return pathError("flock", f.name, ErrLocked)
 	}
@@ -171,7 +190,7 @@ func (f *file) Lock() error {
 
 func (f *file) Size() (int64, error) {
 	var st unix.Stat_t
-	if err := again(func() error { return unix.Fstat(f.fd, &st) }); err != nil {
+	if err := again(func() error { return f.c.Fstat(f.fd, &st) }); err != nil {
 		return 0, pathError("fstat", f.name, err)
 	}
 	return st.Size, nil
@@ -185,7 +204,7 @@ func (f *file) Close() error {
 	}
 	fd := f.fd
 	f.fd = -1
-	err := unix.Close(fd)
+	err := f.c.Close(fd)
 	if errors.Is(err, unix.EINTR) {
 		err = nil
 	}

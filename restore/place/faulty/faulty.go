@@ -1,6 +1,6 @@
 // Package faulty lets one system call fail, for tests: on a mail store, where
 // all of them go through place.Calls and beneath.Calls, and in the state
-// directory, where they go through durable.FS.
+// directory, where they go through durable.Calls.
 //
 // A point is one call of one kind in the course of a command, and one way in
 // which it can go wrong. A run without a fault tells which calls there are, and
@@ -10,6 +10,7 @@ package faulty
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 
@@ -28,6 +29,7 @@ const (
 	EDQUOT Way = "EDQUOT"
 	EACCES Way = "EACCES"
 	EINTR  Way = "EINTR"
+	EMFILE Way = "EMFILE"
 	Short  Way = "short"
 	Late   Way = "EIO, late"
 )
@@ -42,20 +44,25 @@ func (w Way) errno() unix.Errno {
 		return unix.EACCES
 	case EINTR:
 		return unix.EINTR
+	case EMFILE:
+		return unix.EMFILE
 	}
 	return unix.EIO
 }
 
 // The ways in which the kernel lets each kind of call fail.
 var (
-	looks   = []Way{EIO, EACCES, EINTR}                // open for reading, stat, statfs, list
+	opens   = []Way{EIO, EACCES, EINTR, EMFILE}        // of what is there
+	looks   = []Way{EIO, EACCES, EINTR}                // stat, statfs, list
 	reads   = []Way{EIO, EINTR, Short}                 // of bytes
 	creates = []Way{EIO, ENOSPC, EDQUOT, EACCES, Late} // a name comes to be
 	writes  = []Way{EIO, ENOSPC, EDQUOT, EINTR, Short} // of bytes
 	syncs   = []Way{EIO, ENOSPC, EDQUOT, EINTR}        // what was accepted before fails now
 	removes = []Way{EIO, EACCES, ENOSPC, Late}         // a name goes; some file systems need room for it
 	changes = []Way{EIO, EACCES, EDQUOT}               // of owner, mode, times
-	rests   = []Way{EIO}                               // seek, close, lock
+	cuts    = []Way{EIO, EACCES, EDQUOT, EINTR}        // of a file's length
+	locks   = []Way{EIO, EINTR}
+	rests   = []Way{EIO} // seek, close
 )
 
 // Point is one call and one way in which it fails.
@@ -81,8 +88,7 @@ type Injector struct {
 	hit   bool
 }
 
-// Hit tells whether the point was met, and the name that the call was made on,
-// "" where it was made on a descriptor.
+// Hit tells whether the point was met, and the name that the call was made on.
 func (j *Injector) Hit() (name string, hit bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -121,9 +127,10 @@ func (j *Injector) Points() []Point {
 	return out
 }
 
-// now counts a call of a kind that can fail in the given ways. It returns how
-// this one fails, "" where it does not.
-func (j *Injector) now(op, name string, ways []Way) Way {
+// now counts a call of a kind that can fail in the given ways, on a name or, where
+// that is "", on a descriptor. It returns how this one fails, "" where it does
+// not.
+func (j *Injector) now(op, name string, fd int, ways []Way) Way {
 	if j.Hook != nil {
 		j.Hook(op, name)
 	}
@@ -137,13 +144,28 @@ func (j *Injector) now(op, name string, ways []Way) Way {
 	if j.At.Op != op || j.At.Nth != j.count[op] {
 		return ""
 	}
+	if name == "" {
+		name, _ = os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	}
 	j.name, j.hit = name, true
 	return j.At.Way
 }
 
-// do makes a call that only succeeds or fails.
+// done is a sync where nothing is cut.
+func done() error { return nil }
+
+// do makes a call on a name that only succeeds or fails.
 func (j *Injector) do(op, name string, ways []Way, call func() error) error {
-	switch w := j.now(op, name, ways); w {
+	return j.now(op, name, -1, ways).around(call)
+}
+
+// on makes a call on a descriptor that only succeeds or fails.
+func (j *Injector) on(op string, fd int, ways []Way, call func() error) error {
+	return j.now(op, "", fd, ways).around(call)
+}
+
+func (w Way) around(call func() error) error {
+	switch w {
 	case "":
 		return call()
 	case Late:
@@ -156,30 +178,41 @@ func (j *Injector) do(op, name string, ways []Way, call func() error) error {
 	}
 }
 
-// open makes a call that returns a descriptor.
-func (j *Injector) open(op, name string, ways []Way, call func() (int, error)) (int, error) {
-	switch w := j.now(op, name, ways); w {
-	case "":
-		return call()
-	case Late:
-		fd, err := call()
-		if err != nil {
-			return fd, err
-		}
-		_ = unix.Close(fd)
-		return -1, unix.EIO
-	default:
-		return -1, w.errno()
+// close makes a call that has its effect also where it fails.
+func (j *Injector) close(op string, fd int, call func(fd int) error) error {
+	w := j.now(op, "", fd, rests)
+	if err := call(fd); err != nil || w == "" {
+		return err
 	}
+	return w.errno()
 }
 
-// move makes a call that transfers bytes.
-func (j *Injector) move(op string, ways []Way, p []byte, call func(p []byte) (int, error)) (int, error) {
-	switch w := j.now(op, "", ways); w {
+// open makes a call that returns a descriptor.
+func (j *Injector) open(op, name string, ways []Way, call func() (int, error)) (fd int, err error) {
+	err = j.do(op, name, ways, func() error {
+		fd, err = call()
+		return err
+	})
+	if err != nil {
+		if fd > 0 { // denied late
+			_ = unix.Close(fd)
+		}
+		return -1, err
+	}
+	return fd, nil
+}
+
+// move makes a call that transfers bytes. A full disk takes half of them
+// before it fails.
+func (j *Injector) move(op string, fd int, ways []Way, p []byte, call func(fd int, p []byte) (int, error)) (int, error) {
+	switch w := j.now(op, "", fd, ways); w {
 	case "":
-		return call(p)
+		return call(fd, p)
 	case Short:
-		return call(p[:(len(p)+1)/2])
+		return call(fd, p[:(len(p)+1)/2])
+	case ENOSPC, EDQUOT:
+		_, _ = call(fd, p[:len(p)/2])
+		return -1, w.errno()
 	default:
 		return -1, w.errno()
 	}

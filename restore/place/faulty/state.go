@@ -1,165 +1,69 @@
 package faulty
 
 import (
-	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"mailsync/manifest/durable"
 )
 
-// State returns a file system through which fsys is reached, and of which one
-// call may fail. Syncs are not passed on. Interruptions and short writes are
-// not seen here: durable.System deals with them below.
-func (j *Injector) State(fsys durable.FS) durable.FS { return &state{j, fsys} }
-
-type state struct {
-	j *Injector
-	durable.FS
-}
-
-// The ways at this level.
-var (
-	stateLooks  = []Way{EIO, EACCES}
-	stateReads  = []Way{EIO, Short}
-	stateWrites = []Way{EIO, ENOSPC, EDQUOT} // of fsync and syncfs, too
-)
-
-func (s *state) do(op, name string, ways []Way, call func() error) error {
-	err := s.j.do("state "+op, name, ways, call)
-	return wrap(op, name, err)
-}
-
-// wrap gives an error the form that durable.FS promises.
-func wrap(op, name string, err error) error {
-	switch err.(type) {
-	case nil, *os.PathError, *os.LinkError:
-		return err
-	}
-	return &os.PathError{Op: op, Path: name, Err: err}
-}
-
-func (s *state) Open(name string, flag int, perm os.FileMode) (f durable.File, err error) {
-	op, ways := "open", stateLooks
-	if flag&os.O_CREATE != 0 {
-		op, ways = "create", creates
-	}
-	err = s.do(op, name, ways, func() (err error) {
-		f, err = s.FS.Open(name, flag, perm)
-		return err
-	})
-	if err != nil {
-		if f != nil { // denied late
-			_ = f.Close()
+// State returns the file system of the state directory, of whose calls one may
+// fail. Nothing is cut here, so that no sync waits for a disk.
+func (j *Injector) State() durable.FS {
+	c := durable.SystemCalls()
+	r := c
+	c.Open = func(path string, flags int, mode uint32) (int, error) {
+		op, ways := "state open", opens
+		if flags&os.O_CREATE != 0 {
+			op, ways = "state create", creates
 		}
-		return nil, err
+		return j.open(op, path, ways, func() (int, error) { return r.Open(path, flags, mode) })
 	}
-	return &file{s.j, f, name}, nil
-}
-
-func (s *state) Mkdir(name string, perm os.FileMode) error {
-	return s.do("mkdir", name, creates, func() error { return s.FS.Mkdir(name, perm) })
-}
-
-func (s *state) Rename(oldname, newname string) error {
-	return s.do("rename", newname, creates, func() error { return s.FS.Rename(oldname, newname) })
-}
-
-func (s *state) Link(oldname, newname string) error {
-	return s.do("link", newname, creates, func() error { return s.FS.Link(oldname, newname) })
-}
-
-func (s *state) Remove(name string) error {
-	return s.do("unlink", name, removes, func() error { return s.FS.Remove(name) })
-}
-
-func (s *state) Names(name string) (list []string, err error) {
-	err = s.do("getdents64", name, stateLooks, func() (err error) {
-		list, err = s.FS.Names(name)
-		return err
-	})
-	return list, err
-}
-
-func (s *state) Stat(name string) (info durable.Info, err error) {
-	err = s.do("lstat", name, stateLooks, func() (err error) {
-		info, err = s.FS.Stat(name)
-		return err
-	})
-	return info, err
-}
-
-type file struct {
-	j *Injector
-	durable.File
-	name string
-}
-
-func (f *file) do(op string, ways []Way, call func() error) error {
-	return wrap(op, f.name, f.j.do("state "+op, f.name, ways, call))
-}
-
-func (f *file) Read(p []byte) (int, error) {
-	switch w := f.j.now("state read", f.name, stateReads); w {
-	case "":
-		return f.File.Read(p)
-	case Short:
-		return f.File.Read(p[:(len(p)+1)/2])
-	default:
-		return 0, wrap("read", f.name, w.errno())
+	c.Close = func(fd int) error { return j.close("state close", fd, r.Close) }
+	c.Lstat = func(path string, st *unix.Stat_t) error {
+		return j.do("state lstat", path, looks, func() error { return r.Lstat(path, st) })
 	}
-}
-
-// Write leaves half of p behind where the disk is full, as disks do.
-func (f *file) Write(p []byte) (int, error) {
-	switch w := f.j.now("state write", f.name, stateWrites); w {
-	case "":
-		return f.File.Write(p)
-	case EIO:
-		return 0, wrap("write", f.name, w.errno())
-	default:
-		n, err := f.File.Write(p[:len(p)/2])
-		if err == nil {
-			err = wrap("write", f.name, w.errno())
-		}
-		return n, err
+	c.Fstat = func(fd int, st *unix.Stat_t) error {
+		return j.on("state fstat", fd, looks, func() error { return r.Fstat(fd, st) })
 	}
+	c.Fstatfs = func(fd int, st *unix.Statfs_t) error {
+		return j.on("state fstatfs", fd, looks, func() error { return r.Fstatfs(fd, st) })
+	}
+	c.Getdents = func(fd int, p []byte) (int, error) {
+		return j.move("state getdents64", fd, looks, p, r.Getdents)
+	}
+	c.Read = func(fd int, p []byte) (int, error) { return j.move("state read", fd, reads, p, r.Read) }
+	c.Write = func(fd int, p []byte) (int, error) { return j.move("state write", fd, writes, p, r.Write) }
+	c.Seek = func(fd int, offset int64, whence int) (at int64, err error) {
+		err = j.on("state lseek", fd, rests, func() (err error) {
+			at, err = r.Seek(fd, offset, whence)
+			return err
+		})
+		return at, err
+	}
+	c.Ftruncate = func(fd int, size int64) error {
+		return j.on("state ftruncate", fd, cuts, func() error { return r.Ftruncate(fd, size) })
+	}
+	c.Fsync = func(fd int) error { return j.on("state fsync", fd, syncs, done) }
+	c.Syncfs = func(fd int) error { return j.on("state syncfs", fd, syncs, done) }
+	c.Flock = func(fd, how int) error {
+		return j.on("state flock", fd, locks, func() error { return r.Flock(fd, how) })
+	}
+	c.Mkdir = func(path string, mode uint32) error {
+		return j.do("state mkdir", path, creates, func() error { return r.Mkdir(path, mode) })
+	}
+	c.Rename = func(a, b string) error {
+		return j.do("state rename", b, creates, func() error { return r.Rename(a, b) })
+	}
+	c.Link = func(a, b string) error {
+		return j.do("state link", b, creates, func() error { return r.Link(a, b) })
+	}
+	c.Unlink = func(path string) error {
+		return j.do("state unlink", path, removes, func() error { return r.Unlink(path) })
+	}
+	c.Rmdir = func(path string) error {
+		return j.do("state rmdir", path, removes, func() error { return r.Rmdir(path) })
+	}
+	return durable.On(c)
 }
-
-func (f *file) Seek(offset int64, whence int) (at int64, err error) {
-	err = f.do("lseek", rests, func() (err error) {
-		at, err = f.File.Seek(offset, whence)
-		return err
-	})
-	return at, err
-}
-
-func (f *file) Truncate(size int64) error {
-	return f.do("ftruncate", changes, func() error { return f.File.Truncate(size) })
-}
-
-func (f *file) Sync() error   { return f.do("fsync", stateWrites, func() error { return nil }) }
-func (f *file) SyncFS() error { return f.do("syncfs", stateWrites, func() error { return nil }) }
-
-func (f *file) Type() (t int64, err error) {
-	err = f.do("fstatfs", stateLooks, func() (err error) {
-		t, err = f.File.Type()
-		return err
-	})
-	return t, err
-}
-
-func (f *file) Lock() error { return f.do("flock", rests, f.File.Lock) }
-
-func (f *file) Size() (n int64, err error) {
-	err = f.do("fstat", stateLooks, func() (err error) {
-		n, err = f.File.Size()
-		return err
-	})
-	return n, err
-}
-
-func (f *file) Close() error {
-	return wrap("close", f.name, f.j.after("state close", f.File.Close))
-}
-
-var _ io.Seeker = (*file)(nil)
