@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 
@@ -356,8 +357,9 @@ func (r *Run) asideOf(m *mbox) func(dir *beneath.Dir, name string) error {
 
 // takeBack removes what a void batch has made visible, as far as the file
 // system still lets it: only names that lead to files of this batch. A message
-// that has replaced a damaged one stands where the damaged one has only its name
-// in quarantine left: its content was durable before it was shown.
+// that has replaced a damaged one stands where the two cannot be swapped back,
+// as the damaged one may have only its name in quarantine left: its content was
+// durable before it was shown.
 func (r *Run) takeBack(b *batch) {
 	for _, t := range b.items {
 		if !t.pending() {
@@ -366,8 +368,8 @@ func (r *Run) takeBack(b *batch) {
 		if t.a.Op == Replace && t.shown && t.temp == "" {
 			continue
 		}
-		if t.shown && t.f != nil {
-			r.unshow(t)
+		if t.shown && t.f != nil && !r.unshow(t) {
+			continue
 		}
 		t.shown = false
 		r.unlist(t)
@@ -379,7 +381,8 @@ func (r *Run) takeBack(b *batch) {
 	}
 }
 
-func (r *Run) unshow(t *item) {
+// unshow takes one item back. It returns false where the item stands.
+func (r *Run) unshow(t *item) bool {
 	f := t.f
 	post := found{sub: t.a.Post.Sub, name: string(t.a.Post.Name)}
 	var st unix.Stat_t
@@ -392,7 +395,12 @@ func (r *Run) unshow(t *item) {
 		}
 	case Replace:
 		if r.ops.StatAt(dir, post.name, &st) == nil && st.Ino == t.inode {
-			_ = r.ops.Exchange(f.tmp.Fd(), t.temp, dir, post.name)
+			if err := r.ops.Exchange(f.tmp.Fd(), t.temp, dir, post.name); err != nil {
+				if errors.Is(err, fs.ErrNotExist) {
+					t.temp = "" // an unlink that failed, and took effect
+				}
+				return false
+			}
 		}
 	case Flags, Keywords:
 		if r.ops.StatAt(dir, post.name, &st) == nil && st.Ino == t.sub.st.Ino {
@@ -402,6 +410,7 @@ func (r *Run) unshow(t *item) {
 		// the only link that is left is the one in quarantine
 		_ = r.restoreLink(t)
 	}
+	return true
 }
 
 // restoreLink gives a file that was moved aside its name back.

@@ -1,135 +1,13 @@
 package restore
 
 import (
-	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
-	"mailsync/restore/place"
+	"mailsync/restore/place/faulty"
 )
-
-// fault fails one system call of a run: the nth of all that go through the
-// table. after makes the call first and then denies it.
-type fault struct {
-	n     int64
-	errno unix.Errno
-	after bool
-	hook  func(n int64, name string) // instead of failing
-
-	count atomic.Int64
-	hit   atomic.Pointer[string]
-}
-
-func (f *fault) now(name string) bool {
-	n := f.count.Add(1)
-	if f.hook != nil {
-		f.hook(n, name)
-		return false
-	}
-	if n != f.n {
-		return false
-	}
-	f.hit.Store(&name)
-	return true
-}
-
-func (f *fault) err(name string, call func() error) error {
-	if !f.now(name) {
-		return call()
-	}
-	if f.after {
-		_ = call()
-	}
-	return f.errno
-}
-
-// table wraps every call that changes a store, and the looks between them.
-func (f *fault) table() *place.Calls {
-	r := place.System()
-	c := r
-	fd := func(name string, call func() (int, error)) (int, error) {
-		if !f.now(name) {
-			return call()
-		}
-		if f.after {
-			if fd, err := call(); err == nil {
-				_ = unix.Close(fd)
-			}
-		}
-		return -1, f.errno
-	}
-	c.Create = func(d int, name string, mode uint32) (int, error) {
-		return fd("create "+name, func() (int, error) { return r.Create(d, name, mode) })
-	}
-	c.Append = func(d int, name string) (int, error) {
-		return fd("append "+name, func() (int, error) { return r.Append(d, name) })
-	}
-	c.OpenParent = func(d int) (int, error) {
-		return fd("parent", func() (int, error) { return r.OpenParent(d) })
-	}
-	c.Write = func(d int, p []byte) (int, error) {
-		if !f.now("write") {
-			return r.Write(d, p)
-		}
-		if f.after && len(p) > 1 {
-			n, _ := r.Write(d, p[:len(p)/2])
-			if f.errno == unix.EINTR {
-				return n, nil // a short write
-			}
-		}
-		return 0, f.errno
-	}
-	c.Mkdirat = func(d int, name string, mode uint32) error {
-		return f.err("mkdir "+name, func() error { return r.Mkdirat(d, name, mode) })
-	}
-	c.Fchown = func(d, u, g int) error { return f.err("chown", func() error { return r.Fchown(d, u, g) }) }
-	c.Fchmod = func(d int, m uint32) error { return f.err("chmod", func() error { return r.Fchmod(d, m) }) }
-	c.Futimens = func(d int, ts *[2]unix.Timespec) error {
-		return f.err("utimens", func() error { return r.Futimens(d, ts) })
-	}
-	c.Fsync = func(d int) error { return f.err("fsync", func() error { return r.Fsync(d) }) }
-	c.Syncfs = func(d int) error { return f.err("syncfs", func() error { return nil }) } // nothing is cut here
-	c.Fstat = func(d int, st *unix.Stat_t) error { return f.err("fstat", func() error { return r.Fstat(d, st) }) }
-	c.Fstatat = func(d int, name string, st *unix.Stat_t) error {
-		return f.err("stat "+name, func() error { return r.Fstatat(d, name, st) })
-	}
-	two := func(op string, call func(int, string, int, string) error) func(int, string, int, string) error {
-		return func(a int, an string, b int, bn string) error {
-			return f.err(op+" "+an+" "+bn, func() error { return call(a, an, b, bn) })
-		}
-	}
-	c.Linkat, c.Move = two("link", r.Linkat), two("move", r.Move)
-	c.Exchange, c.Replace = two("exchange", r.Exchange), two("replace", r.Replace)
-	c.Unlinkat = func(d int, name string) error {
-		return f.err("unlink "+name, func() error { return r.Unlinkat(d, name) })
-	}
-	c.Rmdirat = func(d int, name string) error {
-		return f.err("rmdir "+name, func() error { return r.Rmdirat(d, name) })
-	}
-	b := r.Read
-	c.Read.Openat2 = func(d int, path string, how *unix.OpenHow) (int, error) {
-		return fd("open "+path, func() (int, error) { return b.Openat2(d, path, how) })
-	}
-	c.Read.Getdents = func(d int, buf []byte) (int, error) {
-		if f.now("getdents") {
-			return -1, f.errno
-		}
-		return b.Getdents(d, buf)
-	}
-	c.Read.Pread = func(d int, p []byte, off int64) (int, error) {
-		if f.now("read") {
-			return -1, f.errno
-		}
-		return b.Pread(d, p, off)
-	}
-	return &c
-}
 
 // everything sets up a target to which every kind of action is due, and
 // returns the bodies of all messages by unique name.
@@ -197,12 +75,13 @@ func (w *world) sound(store string, bodies map[string]string, hurt string) map[s
 
 // faultCase runs everything with one fault, then without, and checks that
 // nothing false was said, shown or lost.
-func faultCase(t testing.TB, f *fault) (hit bool) {
+func faultCase(t testing.TB, at faulty.Point) {
 	w := newWorld(t)
 	bodies := everything(w)
 	hurt, _, _ := strings.Cut(msgName(3), ",")
 	p := w.plan("primary", "backup")
-	w.calls = f.table()
+	j := &faulty.Injector{At: at}
+	w.calls = j.Store()
 	var res result
 	r, err := w.begin("primary", "restore")
 	if err == nil {
@@ -216,8 +95,8 @@ func faultCase(t testing.TB, f *fault) (hit bool) {
 			t.Errorf("%s of %s is said to be done", a.Op, a.Ref.Unique)
 		}
 	}
-	if f.hit.Load() == nil && f.hook == nil {
-		return false
+	if _, hit := j.Hit(); !hit {
+		t.Errorf("not met")
 	}
 	again := w.plan("primary", "backup")
 	res2 := w.apply(again, "primary", "backup")
@@ -240,53 +119,20 @@ func faultCase(t testing.TB, f *fault) (hit bool) {
 		t.Errorf("work is left: %v", summary(w.actions(last)))
 	}
 	_ = last.Close()
-	return true
 }
 
-// Every system call of a run that restores, repairs, merges and makes folders
-// fails once, in three ways, before and after it took effect. Nothing is said
-// to be done that is not, nothing is shown by halves or twice, and the same
-// command again completes.
-func TestEveryCallFails(t *testing.T) {
-	step := int64(1)
-	if !exhaustive() {
-		step = 23
-	}
-	injected := 0
-	for _, errno := range []unix.Errno{unix.EIO, unix.ENOSPC, unix.EINTR} {
-		for _, after := range []bool{false, true} {
-			if errno == unix.EINTR && after {
-				continue // a call that was interrupted had no effect
-			}
-			for n := int64(1); ; n += step {
-				f := &fault{n: n, errno: errno, after: after}
-				if !faultCase(t, f) {
-					break
-				}
-				injected++
-				if t.Failed() {
-					t.Fatalf("call %d, %q: %v, after %v", n, *f.hit.Load(), errno, after)
-				}
-			}
-		}
-	}
-	t.Logf("%d faults", injected)
-	if injected < 40 {
-		t.Fatalf("only %d faults were injected: the test is broken", injected)
-	}
-}
-
-func TestNoFault(t *testing.T) {
-	f := &fault{n: -1}
+// points lists what can fail in a run that restores everything.
+func points(t *testing.T) []faulty.Point {
+	t.Helper()
+	var j faulty.Injector
 	w := newWorld(t)
 	bodies := everything(w)
-	w.calls = f.table()
+	w.calls = j.Store()
 	res := w.restore("primary", "backup")
 	w.calls = nil
 	if got := w.sound("primary", bodies, ""); len(got) != len(bodies) {
 		t.Errorf("%d messages", len(got))
 	}
-	t.Logf("%d calls, %v", f.count.Load(), res.counts)
 	ops := map[Op]int{}
 	for _, a := range res.actions {
 		ops[a.Op]++
@@ -296,6 +142,79 @@ func TestNoFault(t *testing.T) {
 			t.Errorf("no %s in the scenario: %v", op, ops)
 		}
 	}
-	_ = context.Background
-	_ = os.Getpid
+	t.Logf("%d calls, %v", j.Calls(), res.counts)
+	return j.Points()
+}
+
+// Every system call of a run that restores, repairs, merges and makes folders
+// fails once, in every way. Nothing is said to be done that is not, nothing is
+// shown by halves or twice, and the same command again completes.
+func TestEveryCallFails(t *testing.T) {
+	known, step := points(t), 1
+	if !exhaustive() {
+		step = 27
+	}
+	injected := 0
+	for i := 0; i < len(known); i += step {
+		faultCase(t, known[i])
+		injected++
+		if t.Failed() {
+			t.Fatal(known[i])
+		}
+	}
+	t.Logf("%d of %d points", injected, len(known))
+	if injected < 40 {
+		t.Fatalf("only %d faults were injected: the test is broken", injected)
+	}
+}
+
+// A call of an undo fails, or takes effect and is denied. A message that could
+// not be looked at is no message that somebody has changed; what was put back is
+// told as done; no temporary name stays, and the next undo ends in the state
+// before the run.
+func TestEveryCallOfAnUndoFails(t *testing.T) {
+	once := func(at faulty.Point) (j *faulty.Injector, bad []string) {
+		w := newWorld(t)
+		w.maildir("backup", "a", "")
+		w.maildir("primary", "a", "")
+		for n := range 2 {
+			w.put("backup", "a", "", n, ":2,S")
+		}
+		w.write(w.put("primary", "a", "", 0, ":2,S"), "", epoch)
+		w.tune = func(o *PlanOptions) { o.Undecided = RestoreUndecided }
+		before := w.tree("primary")
+		id := w.restore("primary", "backup").id
+		j = &faulty.Injector{At: at}
+		w.calls = j.Store()
+		res := w.undo("primary", id)
+		w.calls = nil
+		w.noLeftovers("primary")
+		for _, a := range res.actions {
+			if a.State != Done && a.State != Failed {
+				bad = append(bad, fmt.Sprintf("%s: %s: %s", a.Op, a.State, a.Detail))
+			}
+		}
+		if u, err := NewUndo(t.Context(), nil, w.state(), id); err == nil {
+			_ = u.Close()
+			w.must(w.undo("primary", id).err)
+		}
+		w.sameTree(before, w.tree("primary"))
+		return j, bad
+	}
+	plain, _ := once(faulty.Point{})
+	hit := 0
+	for _, at := range plain.Points() {
+		if !exhaustive() && at.Way != faulty.Late && at.Op != "store newfstatat" {
+			continue
+		}
+		j, bad := once(at)
+		if _, ok := j.Hit(); !ok || t.Failed() || len(bad) > 0 {
+			t.Fatalf("%s: hit %v: %v", at, ok, bad)
+		}
+		hit++
+	}
+	t.Logf("%d points", hit)
+	if hit == 0 {
+		t.Fatal("nothing was injected: the test is broken")
+	}
 }

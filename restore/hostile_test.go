@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
+	"mailsync/restore/place/faulty"
 )
 
 // The owner of the tree swaps a directory for a symbolic link to elsewhere,
@@ -35,16 +37,14 @@ func TestSwappedDirectories(t *testing.T) {
 			w.write(secret, "secret", epoch)
 			p := w.plan("primary", "backup")
 			path := w.path("primary", victim)
-			swapped := false
-			f := &fault{}
-			f.hook = func(now int64, _ string) {
-				if now == n {
-					swapped = true
+			var now atomic.Int64
+			j := &faulty.Injector{Hook: func(string, string) {
+				if now.Add(1) == n {
 					_ = os.Rename(path, path+".aside")
 					_ = os.Symlink(outside, path)
 				}
-			}
-			w.calls = f.table()
+			}}
+			w.calls = j.Store()
 			if r, err := w.begin("primary", "restore"); err == nil {
 				_ = w.finish(r, p, "backup")
 			}
@@ -62,7 +62,7 @@ func TestSwappedDirectories(t *testing.T) {
 			if list, _ := os.ReadDir(filepath.Join(outside)); len(list) != 4 {
 				t.Fatalf("%s swapped before call %d: the outside holds %v", victim, n, list)
 			}
-			if !swapped {
+			if now.Load() < n {
 				break
 			}
 			cases++

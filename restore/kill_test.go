@@ -7,9 +7,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"mailsync/restore/place/faulty"
 )
 
 // Environment of the test binary that is run again as the process to be killed.
@@ -47,13 +50,14 @@ func victim(dir, at string) int {
 	w := &world{t: dying{}, dir: dir, bare: unplaced(n)}
 	w.tune = func(o *PlanOptions) { o.Undecided, o.MergeFlags, o.FixUIDNext = RestoreUndecided, UnionFlags, true }
 	p := w.plan("primary", "backup")
-	f := &fault{hook: func(now int64, _ string) {
-		if now == n {
+	var now atomic.Int64
+	j := &faulty.Injector{Hook: func(string, string) {
+		if now.Add(1) == n {
 			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
 			select {}
 		}
 	}}
-	w.calls = f.table()
+	w.calls = j.Store()
 	if res := w.apply(p, "primary", "backup"); res.err != nil {
 		return 3
 	}

@@ -236,6 +236,9 @@ func (r *Run) linkReplace(f *folder, t *item) error {
 	}
 	if err := r.ops.StatAt(dir, x.name, &in); err != nil || in.Ino != t.inode {
 		_ = r.ops.Exchange(f.tmp.Fd(), t.temp, dir, x.name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 		t.end(Refused, "the temporary file was replaced while it was being delivered")
 		return nil
 	}
@@ -249,7 +252,7 @@ func (r *Run) linkReplace(f *folder, t *item) error {
 // damaged file, with a second temporary name for the probe.
 func (r *Run) renameOver(f *folder, t *item, x *found) error {
 	probe := r.temp()
-	if err := r.ops.Link(f.tmp.Fd(), t.temp, f.tmp.Fd(), probe); err != nil {
+	if err := r.ops.LinkTemp(f.tmp.Fd(), t.temp, f.tmp.Fd(), probe); err != nil {
 		return err
 	}
 	dir := f.sub(x.sub).Fd()

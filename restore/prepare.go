@@ -335,7 +335,7 @@ func (s *stager) linkBack(t *item, f *folder) error {
 	}
 	defer q.Close()
 	name := s.r.temp()
-	if err := s.r.ops.Link(q.Fd(), string(a.FromName), f.tmp.Fd(), name); err != nil {
+	if err := s.r.ops.LinkTemp(q.Fd(), string(a.FromName), f.tmp.Fd(), name); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			t.end(Refused, "the original is not in quarantine any more")
 			return nil

@@ -204,7 +204,7 @@ func (q *quarantine) keep(m *mbox, a *Action, dir *beneath.Dir, path, name strin
 	}
 	as := q.name()
 	ops := q.open.ops
-	if err := ops.Link(dir.Fd(), name, s.dir.Fd(), as); err != nil {
+	if err := ops.LinkTemp(dir.Fd(), name, s.dir.Fd(), as); err != nil {
 		return "", err
 	}
 	var st unix.Stat_t

@@ -289,7 +289,7 @@ func (r *Run) uidsBack(f *folder, t *item) error {
 	}
 	defer q.Close()
 	temp := r.temp()
-	if err := r.ops.Link(q.Fd(), string(a.FromName), f.control.Fd(), temp); err != nil {
+	if err := r.ops.LinkTemp(q.Fd(), string(a.FromName), f.control.Fd(), temp); err != nil {
 		return err
 	}
 	if err := r.ops.Replace(f.control.Fd(), temp, f.control.Fd(), uidlistName); err != nil {

@@ -137,6 +137,16 @@ func (o *Ops) Link(oldfd int, oldname string, newfd int, newname string) error {
 	return o.again("link", newname, func() error { return o.c.Linkat(oldfd, oldname, newfd, newname) })
 }
 
+// LinkTemp gives a file a second name that is nobody else's. A call that fails
+// may have taken effect: on failure nothing is left.
+func (o *Ops) LinkTemp(oldfd int, oldname string, newfd int, newname string) error {
+	err := o.Link(oldfd, oldname, newfd, newname)
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		_ = o.Unlink(newfd, newname)
+	}
+	return err
+}
+
 // Move renames without replacing.
 func (o *Ops) Move(oldfd int, oldname string, newfd int, newname string) error {
 	return o.again("rename", newname, func() error { return o.c.Move(oldfd, oldname, newfd, newname) })

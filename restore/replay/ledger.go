@@ -154,10 +154,10 @@ func (l *Ledger) all() iter.Seq2[delivered, error] {
 		if l == nil {
 			return
 		}
-		if _, err := l.fs.Stat(l.path()); errors.Is(err, fs.ErrNotExist) {
-			return
-		}
 		for rec, err := range durable.Recover(l.path(), l.options(), nil) {
+			if errors.Is(err, fs.ErrNotExist) {
+				return // nothing was ever delivered
+			}
 			if err != nil {
 				yield(delivered{}, ledgerError(err))
 				return
