@@ -5,92 +5,15 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
+	"mailsync/restore/place/faulty"
 	"mailsync/scan/beneath"
 )
-
-// faults makes the n-th call of a table fail, and counts calls. Calls whose
-// failure changes nothing (closing, advice) are left alone.
-type faults struct {
-	n     atomic.Int64
-	fail  int64
-	errno unix.Errno
-	hit   atomic.Pointer[string]
-}
-
-func (f *faults) point(name string) error {
-	if f.n.Add(1) == f.fail {
-		f.hit.Store(&name)
-		return f.errno
-	}
-	return nil
-}
-
-func (f *faults) calls() beneath.Calls {
-	c := beneath.System()
-	openat2, openat, fstat, statx, statfs, rewind, getdents, pread, nowait := c.Openat2, c.Openat, c.Fstat, c.Statx, c.Fstatfs, c.Rewind, c.Getdents, c.Pread, c.PreadNowait
-	c.Openat2 = func(fd int, path string, how *unix.OpenHow) (int, error) {
-		if err := f.point("openat2 " + path); err != nil {
-			return -1, err
-		}
-		return openat2(fd, path, how)
-	}
-	c.Openat = func(fd int, path string, flags int, mode uint32) (int, error) {
-		if err := f.point("openat " + path); err != nil {
-			return -1, err
-		}
-		return openat(fd, path, flags, mode)
-	}
-	c.Fstat = func(fd int, st *unix.Stat_t) error {
-		if err := f.point("fstat"); err != nil {
-			return err
-		}
-		return fstat(fd, st)
-	}
-	c.Statx = func(fd int, path string, flags, mask int, st *unix.Statx_t) error {
-		if err := f.point("statx " + path); err != nil {
-			return err
-		}
-		return statx(fd, path, flags, mask, st)
-	}
-	c.Fstatfs = func(fd int, st *unix.Statfs_t) error {
-		if err := f.point("fstatfs"); err != nil {
-			return err
-		}
-		return statfs(fd, st)
-	}
-	c.Rewind = func(fd int) error {
-		if err := f.point("lseek"); err != nil {
-			return err
-		}
-		return rewind(fd)
-	}
-	c.Getdents = func(fd int, p []byte) (int, error) {
-		if err := f.point("getdents"); err != nil {
-			return 0, err
-		}
-		return getdents(fd, p)
-	}
-	c.Pread = func(fd int, p []byte, off int64) (int, error) {
-		if err := f.point("pread"); err != nil {
-			return 0, err
-		}
-		return pread(fd, p, off)
-	}
-	c.PreadNowait = func(fd int, p []byte, off int64) (int, error) {
-		if err := f.point("preadv2"); err != nil {
-			return 0, err
-		}
-		return nowait(fd, p, off)
-	}
-	return c
-}
 
 // truth is what a scan of an undisturbed store records.
 func (st *state) truth() map[string][]string {
@@ -137,30 +60,18 @@ func TestEveryCallFailsOnce(t *testing.T) {
 		opt  RunOptions
 	}{{"by stamps", RunOptions{}}, {"reading all", RunOptions{Rehash: true}}, {"first scan", RunOptions{}}} {
 		t.Run(before.name, func(t *testing.T) {
-			dir := st.dir
-			defer func() { st.dir = dir }()
-			hit := map[string]bool{}
-			step := int64(1)
-			if testing.Short() {
-				step = 7
-			}
-			for n := int64(1); ; n += step {
+			dir, opt := st.dir, st.opt
+			defer func() { st.dir, st.opt = dir, opt }()
+			once := func(j *faulty.Injector) (res Result, found []string, opened bool, err error) {
 				if before.name == "first scan" {
 					st.dir = stateDir(t)
 				}
-				errno := []unix.Errno{unix.EIO, unix.EACCES, unix.EINTR, unix.EMFILE}[n%4]
-				f := &faults{fail: n, errno: errno}
-				opt := st.opt
-				st.opt.Calls = f.calls()
+				st.opt.Calls = j.Read()
 				s, err := New(st.cfg, st.opt)
-				st.opt = opt
 				if err != nil {
-					if f.hit.Load() == nil {
-						t.Fatalf("opening the store: %v", err)
-					}
-					continue
+					return res, nil, false, err
 				}
-				var found []string
+				defer s.Close()
 				o := before.opt
 				o.Workers = 1
 				o.Finding = func(f manifest.Finding) {
@@ -168,17 +79,27 @@ func TestEveryCallFailsOnce(t *testing.T) {
 						found = append(found, fmt.Sprintf("%s %s %s", f.Kind, f.Folder, f.File))
 					}
 				}
-				res, err := Run(t.Context(), s, st.repo(), o)
-				_ = s.Close()
-				if f.hit.Load() == nil {
-					if n < 40 {
-						t.Fatalf("only %d calls", n)
-					}
-					break
+				res, err = Run(t.Context(), s, st.repo(), o)
+				return res, found, true, err
+			}
+			var plain faulty.Injector
+			_, _, _, err := once(&plain)
+			st.check(err)
+			known, step := plain.Points(), 1
+			if testing.Short() {
+				step = 7
+			}
+			for i := 0; i < len(known); i += step {
+				j := &faulty.Injector{At: known[i]}
+				res, found, opened, err := once(j)
+				name, hit := j.Hit()
+				where := fmt.Sprintf("%s %q", known[i], name)
+				if !hit {
+					t.Errorf("%s: not met", where)
 				}
-				where := fmt.Sprintf("call %d (%s) fails with %v", n, *f.hit.Load(), errno)
-				kind, _, _ := strings.Cut(*f.hit.Load(), " ")
-				hit[kind] = true
+				if !opened {
+					continue
+				}
 				if len(found) > 0 || res.Vanished > 0 {
 					t.Errorf("%s: %v, %d vanished", where, found, res.Vanished)
 				}
@@ -202,10 +123,8 @@ func TestEveryCallFailsOnce(t *testing.T) {
 					t.Errorf("%s: said to be complete, and is not\n%s", where, cmp.Diff(want, got))
 				}
 			}
-			for _, kind := range []string{"openat2", "fstat", "statx", "getdents"} {
-				if step == 1 && !hit[kind] && !(before.name == "by stamps" && kind == "preadv2") {
-					t.Errorf("no %s was made to fail", kind)
-				}
+			if len(known) < 100 {
+				t.Fatalf("only %d points: the test is broken", len(known))
 			}
 		})
 	}

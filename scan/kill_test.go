@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"mailsync/manifest"
-	"mailsync/scan/beneath"
+	"mailsync/restore/place/faulty"
 )
 
 // killedStore and killedState tell a child process of this test what to scan.
@@ -35,20 +36,16 @@ func TestMain(m *testing.M) {
 func scanUntilKilled(store, state string) {
 	var at, n int64
 	_, _ = fmt.Sscan(os.Getenv("MAILSYNC_TEST_KILL_AT"), &at)
-	calls := beneath.System()
-	getdents := calls.Getdents
-	strike := func() {
-		if n++; n == at {
-			p, _ := os.FindProcess(os.Getpid())
-			_ = p.Kill()
-			time.Sleep(time.Minute)
+	j := &faulty.Injector{Hook: func(op, _ string) {
+		if op != "store getdents64" {
+			return
 		}
-	}
-	calls.Getdents = func(fd int, p []byte) (int, error) {
-		strike()
-		return getdents(fd, p)
-	}
-	s, err := New(Config{Name: "primary", Path: store}, Options{Calls: calls, BootID: "boot-1", BootAt: time.Unix(1, 0)})
+		if n++; n == at {
+			_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+	}}
+	s, err := New(Config{Name: "primary", Path: store}, Options{Calls: j.Read(), BootID: "boot-1", BootAt: time.Unix(1, 0)})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
