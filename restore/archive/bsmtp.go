@@ -2,7 +2,6 @@ package archive
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 )
 
@@ -102,15 +101,10 @@ func isReply(line []byte) bool {
 	return len(line) == 3 || line[3] == ' ' || line[3] == '-' || line[3] == '\r'
 }
 
-// maxBatched bounds the recipients of one message, in bytes of their addresses:
-// a million of them.
-const maxBatched = 32 << 20
-
 func readBSMTP(p *pass, in *input) error {
 	w := in.w
-	var sender string
-	var to []Recipient
-	mail, size := false, 0
+	var m Message // what MAIL and RCPT said of it
+	mail := false
 	pos := in.pos
 	for {
 		at := w.off
@@ -132,27 +126,24 @@ func readBSMTP(p *pass, in *input) error {
 		w.skip(n)
 		switch verb {
 		case "MAIL":
-			pos.Offset, sender, to, mail, size = at, arg, nil, true, 0
+			pos.Offset, mail = at, true
+			m = Message{Pos: pos, Format: "bsmtp", Sender: arg, SenderKnown: true}
 		case "RCPT":
 			if arg == "" || !mail {
 				continue
 			}
-			if size += len(arg); size > maxBatched {
-				to = nil // refused, and skipped
-			} else {
-				to = append(to, Recipient{Addr: strings.Clone(arg), How: Container})
-			}
+			m.add(Recipient{Addr: strings.Clone(arg), How: Container})
 		case "RSET", "EHLO", "HELO", "LHLO":
-			mail, to = false, nil
+			mail = false
 		case "DATA":
 			if !mail {
 				pos.Offset = at
 				return p.refuse(pos, "DATA without MAIL: not a batch of SMTP")
 			}
-			if on, err := p.bsmtpData(in, pos, sender, to, size > maxBatched, crlf); err != nil || !on {
+			if on, err := p.bsmtpData(in, &m, crlf); err != nil || !on {
 				return err
 			}
-			mail, to = false, nil
+			mail = false
 		case "BDAT":
 			pos.Offset = at
 			return p.refuse(pos, "BDAT chunks are not supported")
@@ -170,12 +161,12 @@ func readBSMTP(p *pass, in *input) error {
 }
 
 // bsmtpData reads the text up to its final dot. on is false where nothing can
-// be read behind it. many tells that it has more recipients than are kept.
-func (p *pass) bsmtpData(in *input, pos Position, sender string, to []Recipient, many, crlf bool) (on bool, err error) {
+// be read behind it.
+func (p *pass) bsmtpData(in *input, m *Message, crlf bool) (on bool, err error) {
 	w := in.w
 	c, err := p.take(in, findDot, func(b []byte) []byte { return p.unstuff(b, crlf) })
 	if err != nil {
-		if err := p.badContent(pos, in, err); err != nil || w.eof() {
+		if err := p.badContent(m.Pos, in, err); err != nil || w.eof() {
 			return false, err
 		}
 		for { // skip the rest of a message that was too large
@@ -192,10 +183,8 @@ func (p *pass) bsmtpData(in *input, pos Position, sender string, to []Recipient,
 	if err != nil {
 		return true, nil
 	}
-	if many {
-		return true, p.refuse(pos, fmt.Sprintf("more than %d bytes of recipients", maxBatched))
-	}
-	p.msg = Message{Pos: pos, Format: "bsmtp", Sender: sender, SenderKnown: true, Recipients: to, content: c}
+	p.msg = *m
+	p.msg.content = c
 	return true, p.emit(in, &p.msg)
 }
 

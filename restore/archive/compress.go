@@ -9,7 +9,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+
+	"mailsync/scan/message"
 )
 
 // errBomb reports data that grows beyond every reason when decompressed.
@@ -17,6 +18,9 @@ var errBomb = errors.New("decompresses to far more than mail does: refused")
 
 // bombFloor is what any file may decompress to before its ratio is looked at.
 const bombFloor = 64 << 20
+
+// maxDictionary is what a decoder of xz may allocate.
+const maxDictionary = 128 << 20
 
 // compression returns the name of the compression that data starts with, or "".
 func compression(head []byte) string {
@@ -57,7 +61,7 @@ func decompress(kind string, r io.Reader, ratio int64) (io.Reader, func(), error
 	case "bzip2":
 		out = bzip2.NewReader(in)
 	case "xz":
-		z, err := xz.ReaderConfig{DictCap: 1 << 16}.NewReader(in)
+		z, err := message.OpenXZ(in, maxDictionary)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -150,7 +150,11 @@ func (b *prefixBlock) take(f *field) {
 		if b.blocked == nil {
 			b.blocked = map[string]bool{}
 		}
-		for _, a := range addresses(f.text()) {
+		for a := range addresses(f.text()) {
+			if len(b.blocked) == maxRecipients || !m.room(len(a)) {
+				m.crowded = true
+				return
+			}
 			b.blocked[a] = true
 		}
 		return
@@ -162,7 +166,7 @@ func (b *prefixBlock) take(f *field) {
 	if how == NoEnvelope {
 		return
 	}
-	for _, a := range addresses(f.text()) {
+	for a := range addresses(f.text()) {
 		if containsFold(b.p.a.opts.Own, a) {
 			continue // names the archive's mailbox, and hides no other field
 		}
@@ -173,16 +177,16 @@ func (b *prefixBlock) take(f *field) {
 		if b.rank == NoEnvelope || how < b.rank {
 			m.Recipients, b.rank = m.Recipients[:0], how
 		}
-		if how == b.rank {
-			m.Recipients = append(m.Recipients, Recipient{Addr: a, How: how})
+		if how == b.rank && !m.add(Recipient{Addr: a, How: how}) {
+			return
 		}
 	}
 }
 
 // firstAddress reads a sender field; "<>" is the null sender.
 func firstAddress(s string) string {
-	if a := addresses(s); len(a) > 0 {
-		return a[0]
+	for a := range addresses(s) {
+		return a
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -243,7 +244,7 @@ func (h *eximHeader) option(l string) (skip int, err error) {
 	case "acl", "aclc", "aclm":
 		i := strings.LastIndexByte(value, ' ')
 		n, err := strconv.Atoi(value[i+1:])
-		if err != nil || n < 0 {
+		if err != nil || n < 0 || n == math.MaxInt {
 			return 0, errEximForm
 		}
 		return n + 1, nil

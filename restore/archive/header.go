@@ -136,16 +136,17 @@ func (c *content) skip(n int) {
 
 // addresses splits a field that lists envelope addresses: separated by commas,
 // with or without angle brackets. Quoted local parts may hold commas.
-func addresses(s string) []string {
-	var out []string
-	add := func(a string) {
+func addresses(s string) iter.Seq[string] {
+	return func(yield func(string) bool) { eachAddress(s, yield) }
+}
+
+func eachAddress(s string, yield func(string) bool) {
+	add := func(a string) bool {
 		a = strings.Trim(a, " \t\r\n")
 		if i := strings.LastIndexByte(a, '<'); i >= 0 && strings.HasSuffix(a, ">") {
 			a = a[i+1 : len(a)-1]
 		}
-		if a != "" {
-			out = append(out, a)
-		}
+		return a == "" || yield(a)
 	}
 	start, quoted, angle := 0, false, false
 	for i := 0; i < len(s); i++ {
@@ -160,10 +161,11 @@ func addresses(s string) []string {
 		case c == '>':
 			angle = false
 		case c == ',' && !angle:
-			add(s[start:i])
+			if !add(s[start:i]) {
+				return
+			}
 			start = i + 1
 		}
 	}
 	add(s[min(start, len(s)):])
-	return out
 }

@@ -241,7 +241,7 @@ func TestBatchedRecipientsBounded(t *testing.T) {
 	w := bufio.NewWriter(f)
 	n := 0
 	fmt.Fprint(w, "MAIL FROM:<s@example.net>\n")
-	for i := 0; n <= maxBatched; i++ {
+	for i := 0; n <= maxNames; i++ {
 		addr := fmt.Sprintf("%0200d@example.com", i)
 		n += len(addr)
 		fmt.Fprintf(w, "RCPT TO:<%s>\n", addr)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"time"
+
+	"mailsync/scan/message"
 )
 
 // input is one file, or one member of one, as a decompressed stream.
@@ -69,9 +71,6 @@ func (p *pass) file(in *input, r io.Reader) error {
 		if in.depth >= p.a.opts.MaxNesting {
 			return p.refuse(in.pos, fmt.Sprintf("nested more than %d deep", p.a.opts.MaxNesting))
 		}
-		if kind == "xz" && xzDict(head) > 128<<20 {
-			return p.refuse(in.pos, "xz dictionary larger than 128 MiB")
-		}
 		z, done, err := decompress(kind, in.w, p.a.opts.MaxRatio)
 		if err != nil {
 			return p.brokenStream(in.pos, kind, err)
@@ -121,7 +120,7 @@ func (p *pass) brokenStream(pos Position, what string, err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return p.truncated(pos, what+" ends before its end")
-	case errors.Is(err, errBomb):
+	case errors.Is(err, errBomb), errors.Is(err, message.ErrLimit):
 		return p.refuse(pos, err.Error())
 	}
 	return p.damaged(pos, what+" is damaged or cannot be read: "+err.Error())
@@ -135,31 +134,4 @@ func (p *pass) end(in *input) error {
 		return p.brokenStream(pos, "compressed data or file", err)
 	}
 	return nil
-}
-
-// xzDict returns the dictionary size that the first block asks for; the format
-// is described in the .xz file format specification, section 3.1.
-func xzDict(head []byte) int64 {
-	if len(head) < 12+8 {
-		return 0
-	}
-	b := head[12:]
-	flags, i := b[1], 2
-	for _, bit := range []byte{0x40, 0x80} {
-		if flags&bit == 0 {
-			continue
-		}
-		for i < len(b) && b[i]&0x80 != 0 {
-			i++
-		}
-		i++
-	}
-	if i+2 >= len(b) || b[i] != 0x21 || b[i+1] != 1 {
-		return 0
-	}
-	n := uint(b[i+2] & 0x3f)
-	if n >= 40 {
-		return 1 << 32
-	}
-	return int64(2|n&1) << (n/2 + 11)
 }

@@ -148,20 +148,30 @@ func reportEnvelope(part []byte) (reportText, bool) {
 // Forwarded: original": what stands first received the message.
 func reportRecipient(s string) (Recipient, bool) {
 	r := Recipient{How: Container}
-	lower := strings.ToLower(s)
 	for _, word := range []string{", expanded:", ", forwarded:"} {
-		if i := strings.Index(lower, word); i >= 0 && len(lower) == len(s) {
+		if i := indexFold(s, word); i >= 0 {
 			r.Original = firstAddress(s[i+len(word):])
 			s = s[:i]
 			break
 		}
 	}
-	a := addresses(s)
-	if len(a) != 1 {
-		return r, false
+	n := 0
+	for a := range addresses(s) {
+		r.Addr = a
+		n++
 	}
-	r.Addr = a[0]
-	return r, true
+	return r, n == 1
+}
+
+// indexFold is strings.Index without regard to case. It does not look into a
+// copy in lower case, whose offsets may be others.
+func indexFold(s, word string) int {
+	for i := 0; i+len(word) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
 }
 
 // narrowText turns UTF-16 into bytes; everything else is a superset of ASCII.
@@ -232,6 +242,10 @@ func delimiter(b []byte, from int, boundary string) (at, next int, last bool) {
 			return -1, -1, false
 		}
 		i += j
+		if i > 0 && b[i-1] != '\n' {
+			i += len(mark)
+			continue // inside a line, of which there may be very many
+		}
 		rest := b[i+len(mark):]
 		last := bytes.HasPrefix(rest, []byte("--"))
 		if last {
@@ -242,7 +256,7 @@ func delimiter(b []byte, from int, boundary string) (at, next int, last bool) {
 		if n >= 0 {
 			line = rest[:n]
 		}
-		if (i == 0 || b[i-1] == '\n') && len(bytes.Trim(line, " \t\r")) == 0 && (n >= 0 || last) {
+		if len(bytes.Trim(line, " \t\r")) == 0 && (n >= 0 || last) {
 			at = i
 			if at > 0 {
 				at--
@@ -278,7 +292,11 @@ func (c *content) boundary(from int64, boundary string) (end int64, ok bool) {
 	buf := make([]byte, chunk)
 	for off := from; off < c.n; {
 		n, _ := c.file.ReadAt(buf[:min(chunk, c.n-off)], c.off+off)
-		if at, _, _ := delimiter(buf[:n], 0, boundary); at >= 0 && (at > 0 || off == from) {
+		first := 0
+		if off > from {
+			first = 1 // what a later piece begins with may stand inside a line
+		}
+		if at, _, _ := delimiter(buf[:n], min(first, n), boundary); at >= 0 {
 			return off + int64(at), true
 		}
 		if int64(n) <= overlap {

@@ -102,6 +102,8 @@ type Message struct {
 
 	content content
 	direct  bool // its file lies plain on disk and can be entered at its offset
+	names   int  // bytes of addresses that add took up
+	crowded bool // there were more than are kept: the message is refused
 }
 
 // Size is the number of bytes of the message.

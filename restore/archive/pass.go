@@ -77,6 +77,9 @@ func (p *pass) emit(in *input, m *Message) error {
 	if !p.complete(in, m) {
 		return p.refuse(m.Pos, fmt.Sprintf("a field of the archive in front of the message is longer than %d bytes", maxPrefixField))
 	}
+	if m.crowded {
+		return p.refuse(m.Pos, crowded)
+	}
 	if isReport(m) {
 		if told, err := p.journal(m); err != nil || told {
 			return err

@@ -80,14 +80,11 @@ func readPiler(p *pass, in *input) error {
 	if err := p.a.lists.check(dir+"/"+name, f); err != nil {
 		return p.refuse(in.pos, name+" "+err.Error())
 	}
-	to, err := findRecipients(f, f.Size, id)
-	if err != nil {
-		return p.refuse(in.pos, name+" cannot be read: "+reason(err))
-	}
 	m := &p.msg
 	*m = Message{Pos: in.pos, Format: "piler", content: c}
-	for _, a := range to {
-		m.Recipients = append(m.Recipients, Recipient{Addr: a, How: Container})
+	add := func(a string) bool { return m.add(Recipient{Addr: a, How: Container}) }
+	if err := findRecipients(f, f.Size, id, add); err != nil {
+		return p.refuse(in.pos, name+" cannot be read: "+reason(err))
 	}
 	return p.emit(in, m)
 }
@@ -154,8 +151,9 @@ func listLine(line []byte) (id uint64, addr string, ok bool) {
 	return id, addr, true
 }
 
-// findRecipients searches a sorted list.
-func findRecipients(f io.ReaderAt, size int64, id uint64) ([]string, error) {
+// findRecipients searches a sorted list, and adds what it finds for as long as
+// that is wanted.
+func findRecipients(f io.ReaderAt, size int64, id uint64, add func(string) bool) error {
 	// lo is the start of a line before which all ids are smaller.
 	lo, hi := int64(0), size
 	for hi-lo > 4096 {
@@ -171,11 +169,11 @@ func findRecipients(f io.ReaderAt, size int64, id uint64) ([]string, error) {
 			hi = mid
 			continue
 		} else if err != nil {
-			return nil, err
+			return err
 		}
 		line, err := r.ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
+			return err
 		}
 		got, _, ok := listLine([]byte(line))
 		if ok && got < id {
@@ -184,21 +182,22 @@ func findRecipients(f io.ReaderAt, size int64, id uint64) ([]string, error) {
 			hi = mid
 		}
 	}
-	var out []string
 	r := bufio.NewReader(io.NewSectionReader(f, lo, size-lo))
 	for {
 		line, err := r.ReadString('\n')
 		got, addr, ok := listLine([]byte(line))
 		switch {
 		case ok && got > id:
-			return out, nil
+			return nil
 		case ok && got == id && addr != "":
-			out = append(out, addr)
+			if !add(addr) {
+				return nil
+			}
 		}
 		if errors.Is(err, io.EOF) {
-			return out, nil
+			return nil
 		} else if err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -18,8 +18,8 @@ import (
 // owner's execute bit, is not finished: nobody acknowledged that message.
 
 const (
-	postfixRecords = 8 << 20 // steps through one file, a bound for pointer cycles
-	postfixMaxRec  = 1 << 20 // bytes of one record; Postfix itself writes lines of 2 KiB
+	postfixMaxRec   = 1 << 20 // bytes of one record; Postfix itself writes lines of 2 KiB
+	postfixPointers = 1 << 16 // pointers followed: a milter's edit takes two
 )
 
 func matchPostfix(_ *input, head []byte) bool {
@@ -135,14 +135,18 @@ func readPostfix(p *pass, in *input) error {
 	*m = Message{Pos: in.pos, Format: "postfix"}
 	var original, orcpt string
 	content, ended := false, false
-	off := int64(0)
-	for range postfixRecords {
+	off, passed, pointers := int64(0), int64(0), 0
+	for !ended {
 		typ, data, next, err := q.rec(off)
 		if err != nil {
 			if errors.Is(err, io.ErrUnexpectedEOF) {
 				return p.truncated(in.pos, "a queue file that ends without its end record: nobody acknowledged this message")
 			}
 			return p.refuse(in.pos, "a queue file that cannot be read: "+err.Error())
+		}
+		// No record is read twice, so that there is an end to them.
+		if passed += next - off; passed > size || pointers > postfixPointers {
+			return p.refuse(in.pos, "a queue file whose pointers lead in a circle")
 		}
 		off = next
 		switch typ {
@@ -165,7 +169,9 @@ func readPostfix(p *pass, in *input) error {
 			if o == "" {
 				o = orcpt
 			}
-			m.Recipients = append(m.Recipients, Recipient{Addr: string(data), Original: o, How: Container, Done: typ == 'D'})
+			if !m.add(Recipient{Addr: string(data), Original: o, How: Container, Done: typ == 'D'}) {
+				return p.refuse(in.pos, crowded)
+			}
 			original, orcpt = "", ""
 		case '/':
 			original, orcpt = "", ""
@@ -193,16 +199,11 @@ func readPostfix(p *pass, in *input) error {
 			}
 			if n > 0 {
 				off = n
+				pointers++
 			}
 		case 'E':
 			ended = true
 		}
-		if ended {
-			break
-		}
-	}
-	if !ended {
-		return p.refuse(in.pos, "a queue file whose pointers lead in a circle")
 	}
 	c, err := out.content()
 	if err != nil {

@@ -73,45 +73,39 @@ func readQuarantine(p *pass, in *input) error {
 	}
 	m := &p.msg
 	*m = Message{Pos: in.pos, Format: "quarantine", content: c}
-	to, err := addressLines(in.beside(q.recipients))
-	if err != nil {
+	add := func(a string) bool { return m.add(Recipient{Addr: a, How: Container}) }
+	if err := addressLines(in, q.recipients, add); err != nil {
 		return p.refuse(in.pos, "its file "+q.recipients+" cannot be read: "+reason(err))
 	}
-	for _, a := range to {
-		m.Recipients = append(m.Recipients, Recipient{Addr: a, How: Container})
-	}
-	if from, err := addressLines(in.beside(q.sender)); err == nil {
-		m.SenderKnown = true // an empty file is the null sender
-		if len(from) > 0 {
-			m.Sender = from[0]
-		}
-	}
+	first := func(a string) bool { m.Sender = a; return false }
+	m.SenderKnown = addressLines(in, q.sender, first) == nil // an empty file is the null sender
 	return p.emit(in, m)
 }
 
 // maxAddressFile bounds a file of addresses: some hundred thousand.
 const maxAddressFile = 8 << 20
 
-// addressLines reads a file of addresses, one a line, or several between commas.
-func addressLines(f *File, err error) ([]string, error) {
+// addressLines reads a file of addresses, one a line, or several between commas,
+// for as long as they are wanted.
+func addressLines(in *input, name string, add func(string) bool) error {
+	f, err := in.beside(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxAddressFile+1))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(b) > maxAddressFile {
-		return nil, errTooLarge
+		return errTooLarge
 	}
-	var out []string
 	for l := range strings.Lines(string(b)) {
-		for _, a := range addresses(strings.TrimRight(l, "\r\n")) {
-			if a != "<>" {
-				out = append(out, a)
+		for a := range addresses(strings.TrimRight(l, "\r\n")) {
+			if a != "<>" && !add(a) {
+				return nil
 			}
 		}
 	}
-	return out, nil
+	return nil
 }

@@ -41,7 +41,7 @@ func (d *decoders) open(enc Encoding, src source, l Limits) (io.Reader, error) {
 	case Bzip2:
 		return bzip2.NewReader(src), nil
 	case XZ:
-		return openXZ(src, l)
+		return OpenXZ(src, l.MaxWindow)
 	case Zstd:
 		if d.zs == nil {
 			// one goroutine: the examiner's; nothing is left running after a cut stream

@@ -7,10 +7,11 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// openXZ opens an xz stream whose blocks ask for no larger dictionary than the
-// limit: the decoder allocates whatever a block header asks for.
-func openXZ(src io.Reader, l Limits) (io.Reader, error) {
-	return xz.ReaderConfig{DictCap: 1 << 16}.NewReader(&xzGuard{src: src, limit: l.MaxWindow, want: xzHeaderLen})
+// OpenXZ decompresses an xz stream none of whose blocks asks for a larger dictionary
+// than so many bytes: the decoder allocates whatever a block header asks for. The
+// error at one that does wraps ErrLimit.
+func OpenXZ(src io.Reader, maxDictionary int64) (io.Reader, error) {
+	return xz.ReaderConfig{DictCap: 1 << 16}.NewReader(&xzGuard{src: src, limit: maxDictionary, want: xzHeaderLen})
 }
 
 const xzHeaderLen = 12
