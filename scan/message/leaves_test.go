@@ -108,3 +108,14 @@ func TestHostileMIME(t *testing.T) {
 		}
 	}
 }
+
+// A line of escapes that are none, with white space behind them, is looked
+// through once, not once for each of them.
+func TestLineOfBrokenEscapes(t *testing.T) {
+	line := strings.Repeat("=X", 16<<10) + strings.Repeat(" ", 32<<10) + "\n"
+	text := "Message-ID: <a@b>\nContent-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat(line, 1<<10)
+	got, err := IdentifyLeaves(strings.NewReader(text), Limits{})
+	if err != nil || got.Parts != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

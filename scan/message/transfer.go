@@ -102,6 +102,7 @@ func (d *decoder) quoted(w *leaf, p []byte) {
 func (d *decoder) flushHeld(w *leaf, end bool) {
 	p := d.held
 	d.out = d.out[:0]
+	white := len(p) - len(bytes.TrimRight(p, " \t")) // that ends it, looked for once
 	for len(p) > 0 {
 		i := bytes.IndexByte(p, '=')
 		if i < 0 {
@@ -120,11 +121,11 @@ func (d *decoder) flushHeld(w *leaf, end bool) {
 				continue
 			}
 		}
-		rest := bytes.TrimRight(p[1:], " \t")
+		last := len(p)-1 <= white // nothing but white space follows
 		switch {
-		case len(rest) == 0 && end:
+		case last && end:
 			d.soft, p = true, nil
-		case !end && len(p) < maxHeld && (len(p) < 3 || len(rest) == 0):
+		case !end && len(p) < maxHeld && (len(p) < 3 || last):
 			d.held = append(d.held[:0], p...)
 			_, _ = w.Write(d.out)
 			return
