@@ -61,8 +61,9 @@ type IndexLog struct {
 	guids              map[GUID128]Gone
 }
 
-// maxIndexLog bounds a log; Dovecot rotates at about a megabyte.
-const maxIndexLog = 256 << 20
+// maxIndexLog bounds a log, and what is kept of it: up to one GUID for 28 bytes.
+// Dovecot rotates at about a megabyte.
+const maxIndexLog = 32 << 20
 
 // The record types that matter here (src/lib-index/mail-transaction-log.h).
 const (
@@ -106,7 +107,8 @@ type logFile struct {
 // announced by a boundary record, that goes beyond the end. What contradicts the format
 // gives an error that wraps ErrIndexLog; what was read before it stays.
 func (l *IndexLog) Read(r io.Reader) error {
-	f := &logFile{log: l, r: bufio.NewReaderSize(io.LimitReader(r, maxIndexLog+1), 64<<10)}
+	limited := &io.LimitedReader{R: r, N: maxIndexLog + 1}
+	f := &logFile{log: l, r: bufio.NewReaderSize(limited, 64<<10)}
 	if err := f.header(); err != nil {
 		return err
 	}
@@ -114,9 +116,9 @@ func (l *IndexLog) Read(r io.Reader) error {
 	var err error
 	for err == nil {
 		err = f.record()
-		if f.offset > maxIndexLog {
-			err = f.broken("larger than 256 MiB")
-		}
+	}
+	if limited.N == 0 {
+		err = f.broken("larger than 32 MiB")
 	}
 	if f.modseq > 0 {
 		l.HighestModSeq = max(l.HighestModSeq, f.modseq)

@@ -194,6 +194,13 @@ func TestBrokenIndexLogs(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	// a log far larger than any that a server writes
+	record := append([]byte(nil), newLog(le, 1).record(logExpunge|logExpungeProt, 1, 2).Bytes()[len(newLog(le, 1).Bytes()):]...)
+	large := append(newLog(le, 1).Bytes(), bytes.Repeat(record, maxIndexLog/len(record)+1)...)
+	var far IndexLog
+	if err := far.Read(bytes.NewReader(large)); !errors.Is(err, ErrIndexLog) {
+		t.Errorf("larger than the limit: %v", err)
+	}
 	// a size that promises gigabytes costs what is there
 	huge := append(newLog(le, 1).Bytes(), 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 1, 2, 3)
 	var l IndexLog

@@ -2,6 +2,7 @@ package maildir
 
 import (
 	"cmp"
+	"fmt"
 	"hash/maphash"
 	"slices"
 )
@@ -14,9 +15,19 @@ type UIDIndex struct {
 	seed [2]maphash.Seed
 	recs []uidHash
 	dups []UIDDuplicate
-	// sizes is of the messages whose sizes stand here and not in their names.
-	sizes map[uint32]UIDSizes
+	// sizes is of the messages whose sizes stand here and not in their names,
+	// by UID.
+	sizes []uidSizes
 }
+
+type uidSizes struct {
+	uid uint32
+	UIDSizes
+}
+
+// maxUIDs is more messages than a folder can be worked with, and what a list
+// may take of memory: up to 200 MB.
+const maxUIDs = 4 << 20
 
 // UIDSizes is what a list says of a message's size: S and W as in file names.
 type UIDSizes struct {
@@ -34,8 +45,8 @@ type uidHash struct {
 // later line win.
 type UIDDuplicate struct{ Lost, Kept uint32 }
 
-// IndexUIDs reads all records. On a broken list it returns the index of the
-// valid prefix together with the error.
+// IndexUIDs reads all records. On a broken list, or one of too many messages, it
+// returns the index of the valid prefix together with the error.
 func IndexUIDs(l *UIDList) (*UIDIndex, error) {
 	x := &UIDIndex{seed: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
 	var failed error
@@ -44,14 +55,15 @@ func IndexUIDs(l *UIDList) (*UIDIndex, error) {
 			failed = err
 			break
 		}
+		if len(x.recs) == maxUIDs {
+			failed = l.broken(fmt.Sprintf("more than %d messages", maxUIDs))
+			break
+		}
 		h := x.hash(r.Base)
 		h.uid = r.UID
 		x.recs = append(x.recs, h)
 		if r.HasS || r.HasW {
-			if x.sizes == nil {
-				x.sizes = make(map[uint32]UIDSizes)
-			}
-			x.sizes[r.UID] = UIDSizes{S: r.S, W: r.W, HasS: r.HasS, HasW: r.HasW}
+			x.sizes = append(x.sizes, uidSizes{r.UID, UIDSizes{S: r.S, W: r.W, HasS: r.HasS, HasW: r.HasW}})
 		}
 	}
 	// stable: of equal names the later line stays behind the earlier
@@ -92,7 +104,14 @@ func (x *UIDIndex) UID(base string) uint32 {
 }
 
 // Sizes returns what the list says of the size of the message with a UID.
-func (x *UIDIndex) Sizes(uid uint32) UIDSizes { return x.sizes[uid] }
+func (x *UIDIndex) Sizes(uid uint32) UIDSizes {
+	// Only lists whose UIDs ascend have keys.
+	i, ok := slices.BinarySearchFunc(x.sizes, uid, func(s uidSizes, uid uint32) int { return cmp.Compare(s.uid, uid) })
+	if !ok {
+		return UIDSizes{}
+	}
+	return x.sizes[i].UIDSizes
+}
 
 // Len returns the number of different base names.
 func (x *UIDIndex) Len() int { return len(x.recs) }

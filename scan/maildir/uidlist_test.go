@@ -266,3 +266,18 @@ func FuzzUIDList(f *testing.F) {
 		}
 	})
 }
+
+// A list of more messages than a folder can hold costs what its first ones do,
+// and is called broken.
+func TestTooManyUIDs(t *testing.T) {
+	t.Parallel()
+	lines := strings.Repeat("1 a\n", maxUIDs+1) // in Courier's lists UIDs need not ascend
+	l, err := ReadUIDList(strings.NewReader("1 1700000000 9\n" + lines))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := IndexUIDs(l)
+	if !errors.Is(err, ErrUIDList) || x.Len() != 1 || len(x.Duplicates()) != maxUIDs-1 {
+		t.Errorf("%d names, %d duplicates, %v", x.Len(), len(x.Duplicates()), err)
+	}
+}
