@@ -52,7 +52,7 @@ func (d *Doveadm) part(ctx context.Context, addrs []string, out map[string]strin
 	argv := append(slices.Clone(d.Command), "user", "-e", "%{user}\t%{home}", "--")
 	argv = append(argv, addrs...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	var stdout, stderr bytes.Buffer
+	stdout, stderr := capped{limit: maxAnswer}, capped{limit: 1000}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -60,10 +60,18 @@ func (d *Doveadm) part(ctx context.Context, addrs []string, out map[string]strin
 	}
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != noUser) {
-		say := stderr.String()
-		return fmt.Errorf("%w: %s user: %w: %s", replay.ErrResolver, argv[0], err, strings.TrimSpace(say[:min(len(say), 1000)]))
+		return fmt.Errorf("%w: %s user: %w: %s", replay.ErrResolver, argv[0], err, bytes.TrimSpace(stderr.b))
 	}
-	for line := range strings.Lines(stdout.String()) {
+	if stdout.over {
+		return fmt.Errorf("%w: %s user: more than %d bytes for %d users", replay.ErrResolver, argv[0], maxAnswer, len(addrs))
+	}
+	d.answer(string(stdout.b), out)
+	return nil
+}
+
+// answer reads what doveadm printed: a user and his home directory a line.
+func (d *Doveadm) answer(text string, out map[string]string) {
+	for line := range strings.Lines(text) {
 		user, home, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "\t")
 		if !ok || user == "" {
 			continue // of a user who is not there, an empty line
@@ -74,5 +82,23 @@ func (d *Doveadm) part(ctx context.Context, addrs []string, out map[string]strin
 		}
 		out[user] = path
 	}
-	return nil
+}
+
+// maxAnswer bounds what one process may print, in bytes: for each user a name
+// and a path of the longest kind.
+const maxAnswer = argumentsAtOnce * 8 << 10
+
+// capped keeps the first bytes of a stream and notes that there were more.
+type capped struct {
+	b     []byte
+	limit int
+	over  bool
+}
+
+// Write implements io.Writer; it takes all.
+func (c *capped) Write(p []byte) (int, error) {
+	room := min(c.limit-len(c.b), len(p))
+	c.b = append(c.b, p[:room]...)
+	c.over = c.over || room < len(p)
+	return len(p), nil
 }

@@ -82,3 +82,40 @@ exit $code
 		t.Errorf("a failure is %v", err)
 	}
 }
+
+// A doveadm that does not end costs what it may print, not all memory.
+func TestDoveadmWithoutEnd(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "doveadm")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nhead -c 8000000 /dev/zero\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := &Doveadm{Command: []string{script}}
+	if _, err := d.Mailboxes(t.Context(), []string{"ann@example.org"}); !errors.Is(err, replay.ErrResolver) || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Whatever doveadm prints, each user that comes out stood at the start of a line,
+// and each path is one below a home directory that is absolute.
+func FuzzDoveadm(f *testing.F) {
+	for _, s := range []string{
+		"ann@example.org\t/home/ann\n\n\nbela@example.org\t/srv/b/\n",
+		"ann@example.org\t\r\n", "ann@example.org", "\t/home\n", "a\t~/x\nb\trelative\nb\t/later\n", "a\t/x\ty\x00\n\r\n",
+	} {
+		f.Add(s, "Maildir")
+		f.Add(s, "")
+	}
+	f.Fuzz(func(t *testing.T, text, maildir string) {
+		out := map[string]string{}
+		(&Doveadm{Maildir: maildir}).answer(text, out)
+		for user, path := range out {
+			if user == "" || strings.Contains(user, "\t") || !strings.Contains("\n"+text, "\n"+user+"\t") {
+				t.Errorf("user %q", user)
+			}
+			home, below := strings.CutSuffix(path, "/"+maildir)
+			if path != "" && (maildir == "" || !below || path[0] != '/' || !strings.Contains(text, home)) {
+				t.Errorf("path %q", path)
+			}
+		}
+	})
+}

@@ -188,7 +188,7 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		"# 2.3.19.1 (x): y\nmail_location = maildir:~/Maildir:INDEX=/i/%u\nmail_home = /srv/%d/%n\n",
 		"mail_driver = maildir\nmail_path = /srv/%{user}\nuserdb static {\n  fields {\n    home = /x\n  }\n}\n",
-		"}\n", "a {\n", "mail_location = maildir:", "mail_location = maildir:%h%u\nmail_home=/\n",
+		"}\n", "a {\n", strings.Repeat("b", 1000) + " {\nc=d\n}\n", "mail_location = maildir:", "mail_location = maildir:%h%u\nmail_home=/\n",
 	} {
 		f.Add([]byte(s))
 	}
@@ -196,6 +196,11 @@ func FuzzParse(f *testing.F) {
 		s, err := Parse(text)
 		if err != nil {
 			return
+		}
+		for _, x := range s.list {
+			if len(x.key) > 32*(maxBlockName+1)+len(text) {
+				t.Errorf("a key of %d bytes out of %d", len(x.key), len(text))
+			}
 		}
 		if st := s.Find().Store; st != nil && (st.Path == "" || st.Path[0] != '/' || st.Path == "/" || st.Layout == "") {
 			t.Errorf("%q makes %+v", text, st)

@@ -16,6 +16,9 @@ import (
 const (
 	maxOutput = 8 << 20
 	maxWait   = 20 * time.Second
+	// maxBlockName is far more than any block's name has: each setting's key
+	// repeats those of its blocks.
+	maxBlockName = 200
 )
 
 // ErrOutput: what doveconf wrote is no configuration of Dovecot.
@@ -100,6 +103,9 @@ func Parse(text []byte) (*Settings, error) {
 				return nil, fmt.Errorf("%w: line %d: blocks in more than 32 blocks", ErrOutput, n)
 			}
 			name, _, _ := strings.Cut(strings.TrimSpace(strings.TrimSuffix(line, "{")), " ")
+			if len(name) > maxBlockName {
+				return nil, fmt.Errorf("%w: line %d: a block's name of %d bytes", ErrOutput, n, len(name))
+			}
 			blocks = append(blocks, name)
 		default:
 			key, value, ok := strings.Cut(line, "=")
