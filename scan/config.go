@@ -85,8 +85,9 @@ type Options struct {
 	Doubted func(mailbox string) bool
 	// TakenBack tells of a message that an undo of mailsync itself has moved
 	// away since the given time: its absence is no deletion. base is its file
-	// name up to the flags. Nil: there is none.
-	TakenBack func(mailbox, folder, base string, since time.Time) bool
+	// name up to the flags. An error says that this is not known. Nil: there is
+	// none.
+	TakenBack func(mailbox, folder, base string, since time.Time) (bool, error)
 	// SavedLogs calls add for each saved copy of a folder's index log that was
 	// written to since the given time, the oldest first: evidence that the server
 	// has thrown away since. dir is the folder's directory in the mailbox. Nil:

@@ -10,9 +10,9 @@ import (
 )
 
 // evidence says what the server's log and its UID list know of a message that
-// is gone. Without any it is NoEvidence, and the share of what went with it
-// decides later. unsure tells that one of the two could not be read, so that
-// even this is not known.
+// is gone, and mailsync's own journals. Without any it is NoEvidence, and the
+// share of what went with it decides later. unsure tells that one of them could
+// not be read, so that even this is not known.
 func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsure bool) {
 	base := maildir.ParseName(old.Name).ServerBase
 	log, gone := fl.log, maildir.NotInLog
@@ -26,10 +26,12 @@ func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsur
 		gone = fl.logged(log, old, base)
 	}
 	unsure = log.unsure
+	nameless := fl.nameless(log)
 	if gone != maildir.Requested {
 		saved := fl.savedLog()
 		gone = max(gone, fl.logged(saved, old, base))
 		unsure = unsure || saved.unsure
+		nameless = nameless || fl.nameless(saved)
 	}
 	switch {
 	case gone == maildir.Requested:
@@ -37,21 +39,27 @@ func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsur
 	case unsure:
 		// The request may stand in what could not be read.
 		return manifest.NoEvidence, true
-	case fl.takenBack(old, base):
+	}
+	back, err := fl.takenBack(old, base)
+	switch {
+	case back:
 		return manifest.OwnJournal, false
 	case gone == maildir.Noticed:
 		return manifest.ServerNoticed, false
 	case fl.uids != nil && fl.uids.UID(base) != 0:
 		return manifest.ServerUnaware, false
 	}
-	return manifest.NoEvidence, fl.halfUIDs
+	return manifest.NoEvidence, fl.halfUIDs || nameless || err != nil
 }
 
 // takenBack tells whether mailsync itself has moved a message away since it was
 // last recorded.
-func (fl *folderLook) takenBack(old *manifest.Entry, base string) bool {
+func (fl *folderLook) takenBack(old *manifest.Entry, base string) (bool, error) {
 	f := fl.v.s.opt.TakenBack
-	return f != nil && f(fl.v.mb.Name, old.Folder, base, fl.v.rec.Began)
+	if f == nil {
+		return false, nil
+	}
+	return f(fl.v.mb.Name, old.Folder, base, fl.v.rec.Began)
 }
 
 // serverLog is what one reading of the server's transaction log told.
@@ -66,22 +74,38 @@ var logNames = [2]string{"dovecot.index.log.2", "dovecot.index.log"}
 
 // logged asks a log about a message.
 func (fl *folderLook) logged(log *serverLog, old *manifest.Entry, base string) maildir.Gone {
-	if fl.rec == nil || log.UIDValidity != 0 && fl.rec.UIDValidity != 0 && log.UIDValidity != fl.rec.UIDValidity {
+	if !fl.concerns(log) {
 		return maildir.NotInLog
 	}
 	gone := log.GUID(maildir.GUID("", base))
 	if gone != maildir.NotInLog {
 		return gone
 	}
-	// A copy keeps the GUID of what it is a copy of, so its name does not tell it.
-	uid := old.UID
-	if uid == 0 && fl.uids != nil && fl.info.UIDValidity == fl.rec.UIDValidity {
-		uid = fl.uids.UID(base) // given since it was recorded
+	// A copy keeps the GUID of what it is a copy of, so its name does not tell it;
+	// and of what a server only notices it writes no GUID.
+	if old.UID != 0 {
+		gone = log.UID(old.UID)
 	}
-	if uid == 0 {
-		return maildir.NotInLog
+	if fl.uids != nil && fl.info.UIDValidity == fl.rec.UIDValidity {
+		// Given since it was recorded: it had none yet, or was lost and came back.
+		if uid := fl.uids.UID(base); uid != 0 && uid != old.UID {
+			gone = max(gone, log.UID(uid))
+		}
 	}
-	return log.UID(uid)
+	return gone
+}
+
+// concerns tells whether a log is about the folder that was recorded.
+func (fl *folderLook) concerns(log *serverLog) bool {
+	return fl.rec != nil && (log.UIDValidity == 0 || fl.rec.UIDValidity == 0 || log.UIDValidity == fl.rec.UIDValidity)
+}
+
+// nameless tells whether a log shows the loss of messages that cannot be named:
+// the server had given them their UIDs after the record was made. A recorded
+// message whose loss it notices, and which is put back, gets such a UID; of its
+// second loss the log says no more than that, and the UID list soon nothing.
+func (fl *folderLook) nameless(log *serverLog) bool {
+	return fl.concerns(log) && log.LostFrom(fl.rec.UIDNext)
 }
 
 // logDir opens the directory of the folder's log.

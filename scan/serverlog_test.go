@@ -167,6 +167,84 @@ func TestUIDGivenSinceTheRecord(t *testing.T) {
 	}
 }
 
+// TestLostUnderANewUID: a message that was lost, put back and lost again is
+// known to the log by a UID that the record does not know, and to the UID list
+// no more. It is not taken for deleted as long as the log shows a loss that may
+// be its own.
+func TestLostUnderANewUID(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	files := b.many("u/cur", 40)
+	b.listed("u", files...)
+	b.old()
+	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b.remove(files[0])
+	list := func(more ...string) {
+		b.listed("u", append(append([]string{"u/cur/other"}, files[1:]...), more...)...)
+	}
+	for _, c := range []struct {
+		name, log string
+		listed    bool
+		want      string
+	}{
+		{"lost again", expungeLog(false, 41), false, "none"},
+		{"lost again, and others", expungeLog(false, 5, 60, 61), false, "none"},
+		{"somebody deleted what was new", expungeLog(true, 41) + expungeLog(false, 41)[40:], false, "ordinary_absence"},
+		{"others were lost", expungeLog(false, 2, 40), false, "ordinary_absence"},
+		{"nothing was lost", expungeLog(true, 41), false, "ordinary_absence"},
+		{"still listed under its new UID", expungeLog(false, 41), true, "server_noticed_loss"},
+		{"deleted under its new UID", expungeLog(true, 41), true, "server_expunge"},
+	} {
+		list()
+		if c.listed {
+			list(files[0])
+		}
+		b.write("u/dovecot.index.log", c.log)
+		m := mustLook(t, scanner(t, b.path, Options{}), "u", rec, LookOptions{})
+		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
+		}
+		saved := func(_, _ string, _ time.Time, add func(io.Reader) error) error { return add(strings.NewReader(c.log)) }
+		b.remove("u/dovecot.index.log")
+		m = mustLook(t, scanner(t, b.path, Options{SavedLogs: saved}), "u", rec, LookOptions{})
+		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+			t.Errorf("%s, by a copy: %v, want %s", c.name, evidences(m), c.want)
+		}
+	}
+}
+
+// TestUndoNotKnown: what mailsync's own journals cannot tell is not known, and
+// makes no deletion; what the server's files tell stands.
+func TestUndoNotKnown(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	files := b.many("u/cur", 40)
+	b.listed("u", files...)
+	b.old()
+	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b.remove(files[0])
+	bad := Options{TakenBack: func(string, string, string, time.Time) (bool, error) { return false, unix.EIO }}
+	for _, c := range []struct{ name, log, want string }{
+		{"asked for", expungeLog(true, 1), "server_expunge"},
+		{"noticed", expungeLog(false, 1), "server_noticed_loss"},
+		{"listed", "", "server_unaware"},
+	} {
+		b.write("u/dovecot.index.log", c.log)
+		if c.log == "" {
+			b.remove("u/dovecot.index.log")
+		}
+		m := mustLook(t, scanner(t, b.path, bad), "u", rec, LookOptions{})
+		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
+		}
+	}
+	b.listed("u", append([]string{"u/cur/other"}, files[1:]...)...)
+	m := mustLook(t, scanner(t, b.path, bad), "u", rec, LookOptions{})
+	if len(m.absences) != 1 || m.absences[0].Evidence != manifest.NoEvidence {
+		t.Errorf("by the course of things: %v", evidences(m))
+	}
+}
+
 // TestLogIsReadAfterTheAbsence: a message that is expunged while its folder is
 // looked at is no loss, although the log was read before that for another one.
 func TestLogIsReadAfterTheAbsence(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"sync"
 	"time"
 
 	"mailsync/cmd/mailsync/config"
@@ -154,13 +155,24 @@ func (a *app) openFar(ctx context.Context, s *config.Store, t trust) (*side, err
 	return sd, nil
 }
 
-// takenBack is what undo has moved away in a store: nobody has deleted it.
-func (a *app) takenBack(s *config.Store) (func(mailbox, folder, base string, since time.Time) bool, error) {
+// takenBack is what undo has moved away in a store: nobody has deleted it. That
+// it is not known is said once a store.
+func (a *app) takenBack(s *config.Store) (func(mailbox, folder, base string, since time.Time) (bool, error), error) {
 	state, err := a.stateDir()
 	if err != nil {
 		return nil, err
 	}
-	return restore.NewTakenBack(a.std.files, state, s.Path).Since, nil
+	t := restore.NewTakenBack(a.std.files, state, s.Path)
+	var once sync.Once
+	return func(mailbox, folder, base string, since time.Time) (bool, error) {
+		back, err := t.Since(mailbox, folder, base, since)
+		if err != nil {
+			once.Do(func() {
+				a.out.Warn("whether an undo took back what is gone from %s is not known, so none of it is called deleted without other evidence: %s", ui.Name(s.Name), ui.Oneline(err, 500))
+			})
+		}
+		return back, err
+	}, nil
 }
 
 func (a *app) hasRecord(s *config.Store) bool {

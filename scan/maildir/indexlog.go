@@ -380,6 +380,17 @@ func (l *IndexLog) UID(uid uint32) Gone {
 // server wrote it.
 func (l *IndexLog) GUID(g GUID128) Gone { return l.guids[g] }
 
+// LostFrom tells whether the server noticed that a message with that UID or a
+// higher one was gone, and nobody had asked for it.
+func (l *IndexLog) LostFrom(uid uint32) bool {
+	for _, r := range l.noticed.sorted() {
+		if r.to >= uid && !l.requested.covers(max(r.from, uid), r.to) {
+			return true
+		}
+	}
+	return false
+}
+
 // Expunges returns the number of UIDs whose expunge was requested, and of
 // those that the server only noticed as gone.
 func (l *IndexLog) Expunges() (requested, noticed int64) {

@@ -45,3 +45,10 @@ func (u *uidRanges) has(uid uint32) bool {
 	i := sort.Search(len(r), func(i int) bool { return r[i].to >= uid })
 	return i < len(r) && r[i].from <= uid
 }
+
+// covers tells whether the set has all UIDs from one to another.
+func (u *uidRanges) covers(from, to uint32) bool {
+	r := u.sorted()
+	i := sort.Search(len(r), func(i int) bool { return r[i].to >= from })
+	return i < len(r) && r[i].from <= from && r[i].to >= to
+}

@@ -131,6 +131,22 @@ func newDovecot(t *testing.T) *dovecot {
 	return d
 }
 
+// configure starts the server anew with more settings, in the place of those
+// of an earlier call.
+func (d *dovecot) configure(more string) {
+	d.t.Helper()
+	d.stop()
+	text, err := os.ReadFile(d.conf())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	base, _, _ := strings.Cut(string(text), "\n# more\n")
+	if err := os.WriteFile(d.conf(), []byte(base+"\n# more\n"+more), 0o644); err != nil {
+		d.t.Fatal(err)
+	}
+	d.start()
+}
+
 func needs(t *testing.T) {
 	t.Helper()
 	why := ""

@@ -13,17 +13,7 @@ import (
 // withQuota makes the server count what mailboxes hold, and bound it.
 func (d *dovecot) withQuota(limit int64) {
 	d.t.Helper()
-	d.stop()
-	text, err := os.ReadFile(d.conf())
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	base, _, _ := strings.Cut(string(text), "\n# quota\n")
-	more := "\n# quota\nmail_plugins = quota\nplugin {\n  quota = maildir:User quota\n  quota_rule = *:bytes=" + strconv.FormatInt(limit, 10) + "\n}\n"
-	if err := os.WriteFile(d.conf(), []byte(base+more), 0o644); err != nil {
-		d.t.Fatal(err)
-	}
-	d.start()
+	d.configure("mail_plugins = quota\nplugin {\n  quota = maildir:User quota\n  quota_rule = *:bytes=" + strconv.FormatInt(limit, 10) + "\n}\n")
 }
 
 // used is what the server says that a mailbox holds, in bytes, rounded up to
