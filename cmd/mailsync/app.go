@@ -83,7 +83,7 @@ func (a *app) talk() {
 		JSON: a.flags.json, Quiet: a.flags.quiet, Verbose: a.flags.verbose, Journal: a.toJournal(),
 		Color: a.flags.color, Progress: a.flags.progress,
 		NoColor: a.std.getenv("NO_COLOR") != "" || a.std.getenv("TERM") == "dumb",
-		Failed:  func(err error) { a.cancel(fmt.Errorf("%w: %w", errOutput, err)) },
+		Failed:  func(err error) { a.cancel(outputError(err)) },
 	})
 }
 
@@ -148,6 +148,7 @@ func commandName(cmd *cobra.Command) string {
 // finish says how the run ended and returns the exit code. The summary is the
 // last line of standard output, also of a run that failed.
 func (a *app) finish(ctx context.Context, err error) int {
+	known := a.command // "" = the command line names none that there is
 	if !a.started {
 		if err == nil {
 			return exitClean // help was asked for and printed
@@ -165,13 +166,14 @@ func (a *app) finish(ctx context.Context, err error) int {
 		}
 		a.summary = ui.SummaryOf(a.command)
 		var p *ui.Problem
-		if !errors.As(err, &p) {
+		var gone *signalError
+		if !errors.As(err, &p) && !errors.As(err, &gone) {
 			err = usage("%v", err)
 		}
 	}
 	if err == nil {
 		if w := a.out.Err(); w != nil {
-			err = fmt.Errorf("%w: %w", errOutput, w)
+			err = outputError(w)
 		}
 	}
 	code := exitCode(ctx, a.outcome, err)
@@ -180,9 +182,7 @@ func (a *app) finish(ctx context.Context, err error) int {
 	}
 	hint := ui.Hint(err)
 	if hint == usageHint {
-		if c, _, ferr := a.root().Find(strings.Fields(a.command)); ferr == nil && c.HasParent() {
-			hint = "mailsync " + a.command + " --help says what it takes"
-		}
+		hint = a.usageOf(known)
 	}
 	if code > 128 {
 		err = context.Cause(ctx)
@@ -203,8 +203,8 @@ func (a *app) finish(ctx context.Context, err error) int {
 		err, hint, code = perr, ui.Hint(perr), exitCantCreate
 		a.sum(code, err, hint)
 	}
-	if err != nil && !told(err) {
-		a.out.Problem(a.command, err, hint)
+	if err != nil && !told(err) && !a.headed(err) {
+		a.out.Problem(known, err, hint)
 	}
 	if a.log != nil && !a.log.Held() {
 		s.Log = a.logID()
@@ -214,8 +214,11 @@ func (a *app) finish(ctx context.Context, err error) int {
 	a.out.Ended(s)
 	if w := a.out.Err(); code <= exitPartial && w != nil {
 		// The summary itself was lost.
-		a.out.Problem(a.command, fmt.Errorf("%w: %w", errOutput, w), "")
-		return exitIO
+		err := outputError(w)
+		if !a.headed(err) {
+			a.out.Problem(known, err, "")
+		}
+		return exitCode(ctx, outcome{}, err)
 	}
 	return code
 }

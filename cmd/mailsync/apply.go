@@ -17,7 +17,7 @@ func (a *app) applyCommand() *cobra.Command {
 		Use: "apply PLANFILE", Short: "carry out a plan that restore or replay has written",
 		Long: `Apply carries out a plan that --plan has written. A mailbox that has changed
 since in what the plan is about is refused, the others go on.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.applyPlan(ctx, args[0], &w) }),
 	}
 	c.Flags().BoolVarP(&w.yes, "yes", "y", false, "apply without asking")

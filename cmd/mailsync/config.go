@@ -18,7 +18,7 @@ import (
 
 func (a *app) configCommand() *cobra.Command {
 	check := &cobra.Command{
-		Use: "check", Short: "is the configuration right, and does it fit this host?", Args: cobra.NoArgs,
+		Use: "check", Short: "is the configuration right, and does it fit this host?", Args: takes(0, 0),
 		Long: `Check reads the configuration strictly and looks whether what it names is there:
 stores, lists of users, archives, maps, the state directory and its copies.
 It warns where the record would be lost together with the store.`,
@@ -26,7 +26,7 @@ It warns where the record would be lost together with the store.`,
 	}
 	var origin bool
 	show := &cobra.Command{
-		Use: "show", Short: "what applies, and where it comes from", Args: cobra.NoArgs,
+		Use: "show", Short: "what applies, and where it comes from", Args: takes(0, 0),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			if origin {
 				return a.configOrigin()

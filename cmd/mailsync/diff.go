@@ -22,7 +22,7 @@ func (a *app) diffCommand() *cobra.Command {
 	var recorded []string
 	c := &cobra.Command{
 		Use: "diff STORE STORE [STORE...]", Short: "what differs between replicas, which copy is good, and why",
-		Args: cobra.MinimumNArgs(2),
+		Args: takes(2, -1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			return a.diff(ctx, args, globs, recorded)
 		}),

@@ -19,7 +19,7 @@ const defaultDoveconf = "doveconf"
 func (a *app) doctorCommand() *cobra.Command {
 	var doveconf, write string
 	c := &cobra.Command{
-		Use: "doctor", Short: "is this host fit for mailsync, and where is its mail kept?", Args: cobra.NoArgs,
+		Use: "doctor", Short: "is this host fit for mailsync, and where is its mail kept?", Args: takes(0, 0),
 		Long: `Doctor asks Dovecot (doveconf) where it keeps mail, and looks at that place and
 at every configured store, its control and index trees included: rights, mount
 and its options, free space, times in the future; at the host's clock; and at

@@ -29,7 +29,7 @@ notes that you did. Without SCENARIO it lists them.
 On a terminal you press Enter to run the command that is shown, or type another
 mailsync command to look around first. With --auto it runs through by itself and
 fails where a step does not come to what it should.`,
-		Args: cobra.MaximumNArgs(1), ValidArgs: names,
+		Args: takes(0, 1), ValidArgs: names,
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			if len(args) == 0 {
 				return a.drills()

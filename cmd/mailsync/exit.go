@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -49,6 +50,24 @@ type outcome struct {
 
 // errOutput is the cause of a run whose standard output takes no more.
 var errOutput = errors.New("standard output cannot be written")
+
+// outputError says what the first error of standard output means. A reader that
+// has gone (head, less) ended the run as SIGPIPE ends other programs; all else
+// is a failure.
+func outputError(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return &signalError{syscall.SIGPIPE}
+	}
+	return fmt.Errorf("%w: %w", errOutput, err)
+}
+
+// headed tells whether err is worth no word: the reader has seen enough of a
+// command whose output is all that it does. Of a run that keeps a log it is
+// told that it did not come to its end, and how to go on.
+func (a *app) headed(err error) bool {
+	var sig *signalError
+	return errors.As(err, &sig) && sig.sig == syscall.SIGPIPE && a.log == nil
+}
 
 // exitCode is the one switch from what happened to an exit code. Precedence:
 // signal, failure, partial, findings, clean.

@@ -113,6 +113,8 @@ func (e *signalError) Error() string {
 		return "ended by SIGTERM"
 	case syscall.SIGHUP:
 		return "ended by SIGHUP"
+	case syscall.SIGPIPE:
+		return "ended early: nobody reads standard output any more"
 	}
 	return "ended by signal " + e.sig.String()
 }
@@ -124,8 +126,9 @@ func (e *signalError) Is(target error) bool { return target == context.Canceled 
 // is under way is finished or given up, the journal is whole, the way to
 // resume is printed. A second one ends the process at once, which costs no
 // mail either; what comes within a moment of the first is no second one
-// (timeout(1) signals the process, and then the group it is in). SIGUSR1 asks where the run is. SIGPIPE is taken so that a
-// reader that goes away ends a restore in order instead of killing it.
+// (timeout(1) signals the process, and then the group it is in). SIGUSR1 asks
+// where the run is. SIGPIPE is taken so that a reader that goes away ends a
+// restore in order instead of killing it: the write's own error tells of it.
 func (a *app) signals(cancel context.CancelCauseFunc) (stop func()) {
 	ch := make(chan os.Signal, 4)
 	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {

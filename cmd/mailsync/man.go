@@ -30,7 +30,10 @@ func (a *app) manCommand() *cobra.Command {
 			if err != nil || len(rest) > 0 {
 				return usage("no such command: %s", strings.Join(args, " "))
 			}
-			return manPage(a.std.stdout, c)
+			if err := manPage(a.std.stdout, c); err != nil {
+				return outputError(err)
+			}
+			return nil
 		},
 	}
 	c.Flags().StringVar(&all, "all", "", "write the pages of all commands into `DIR`")

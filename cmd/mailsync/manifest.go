@@ -19,7 +19,7 @@ import (
 func (a *app) manifestCommand() *cobra.Command {
 	var globs config.Globs
 	ls := &cobra.Command{
-		Use: "ls [STORE]", Short: "the stores that have a record, or the mailboxes of one", Args: cobra.MaximumNArgs(1),
+		Use: "ls [STORE]", Short: "the stores that have a record, or the mailboxes of one", Args: takes(0, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			if len(args) == 0 {
 				return a.manifestStores(ctx)
@@ -28,16 +28,16 @@ func (a *app) manifestCommand() *cobra.Command {
 		}),
 	}
 	show := &cobra.Command{
-		Use: "show STORE", Short: "what is recorded of a store, and of its mailboxes with --mailbox", Args: cobra.ExactArgs(1),
+		Use: "show STORE", Short: "what is recorded of a store, and of its mailboxes with --mailbox", Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.manifestShow(ctx, args[0], globs) }),
 	}
 	check := &cobra.Command{
-		Use: "check STORE", Short: "read every byte of a record: is it whole?", Args: cobra.ExactArgs(1),
+		Use: "check STORE", Short: "read every byte of a record: is it whole?", Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.manifestCheck(ctx, args[0]) }),
 	}
 	var sums bool
 	export := &cobra.Command{
-		Use: "export STORE", Short: "the record as JSON lines, or as a list for b3sum and sha256sum", Args: cobra.ExactArgs(1),
+		Use: "export STORE", Short: "the record as JSON lines, or as a list for b3sum and sha256sum", Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			return a.manifestExport(ctx, args[0], globs, sums)
 		}),

@@ -43,7 +43,7 @@ is already in the mailbox (in any folder), and delivers what is missing inside
 the gap, straight into the store: no vacation reply, forward or bounce is sent.
 It shows the account and asks before it writes. A second replay delivers
 nothing. Without --since it looks for the gap and shows it.`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) { return a.replay(ctx, &o, true) }),
 	}
 	a.replayFlags(c, &o)
@@ -65,7 +65,7 @@ func (a *app) auditCommand() *cobra.Command {
 		Long: `Audit draws up the account that must close: archived = present + delivered +
 deleted + filtered + duplicate + what is still open, mailbox by mailbox, with
 the list behind each number. It delivers nothing and writes nothing.`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: a.do(func(ctx context.Context, _ []string) (outcome, error) {
 			if o.outbound {
 				return a.outbound(ctx, &o)

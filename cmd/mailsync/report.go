@@ -27,7 +27,7 @@ told. RUN is an id that mailsync runs or the summary's "log" names, or "last";
 without it the runs that are known are listed, of the last 90 days. FILE, with a
 '/' in it, or - for standard input, holds lines that a run gave with --json.
 The page is one file that loads nothing: it can be sent as it is.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: takes(0, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			if len(args) == 0 {
 				if o.text || a.html != "" {

@@ -38,7 +38,7 @@ trust, and puts back what TARGET has lost or holds damaged. It shows a plan and
 asks before it writes. What users deleted stays deleted; a damaged original
 moves to the quarantine; nothing is ever removed or overwritten. Every write is
 journalled: mailsync undo RUN takes it back.`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.restore(ctx, args[0], &o) }),
 	}
 	f := c.Flags()

@@ -58,7 +58,8 @@ STORE on another host is host:/path.`,
 		&cobra.Group{ID: groupLearn, Title: "Rehearse, on a made-up estate:"},
 		&cobra.Group{ID: groupOther, Title: "The record and the configuration:"},
 	)
-	root.SetHelpCommandGroupID(groupOther)
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(helpCommand())
 	root.SetCompletionCommandGroupID(groupOther)
 	for _, c := range []struct {
 		group string
@@ -86,30 +87,32 @@ STORE on another host is host:/path.`,
 		root.AddCommand(c.cmd)
 	}
 	root.AddCommand(a.manCommand())
+	root.InitDefaultCompletionCmd(a.args...)
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Short = "the completions of a shell"
+			onlyHolds(c)
+		}
+	}
 	a.complete(root)
 	return root
 }
 
-// unknownCommand names what was probably meant.
-func unknownCommand(cmd *cobra.Command, word string) error {
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(word); len(near) > 0 {
-		return usage("unknown command %q; did you mean %q?", word, near[0])
-	}
-	return usage("unknown command %q", word)
-}
-
 // family is a command that only holds others.
 func family(use, short string, subs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{
-		Use: use, Short: short, Args: cobra.ArbitraryArgs,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(cmd, args[0])
-			}
-			return usage("%s needs one of its commands: mailsync %s --help lists them", use, use)
-		},
-	}
+	c := &cobra.Command{Use: use, Short: short}
+	onlyHolds(c)
 	c.AddCommand(subs...)
 	return c
+}
+
+// onlyHolds makes c a command that does nothing without one of its own.
+func onlyHolds(c *cobra.Command) {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return unknownCommand(cmd, args[0])
+		}
+		return usage("%s needs one of its commands", cmd.Name())
+	}
 }

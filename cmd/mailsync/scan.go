@@ -37,7 +37,7 @@ func (a *app) scanCommand() *cobra.Command {
 untouched is not read again. A scan never launders damage: where a message
 disagrees with what was recorded of it, the record stays and the disagreement is
 a finding; a message that is gone stays known. It writes nothing into a store.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.scan(ctx, args, &o) }),
 	}
 	f := c.Flags()

@@ -36,7 +36,7 @@ of an SSH key it hands out what its flags allow, whatever the other side asks
 for:
 
   command="mailsync serve --stdio --restrict-to /srv/mail --read-only",restrict ssh-ed25519 AAAA...`,
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			// Standard output carries the protocol and nothing else.
 			out := a.std.stdout

@@ -116,9 +116,10 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// A reader that goes away ends the run, and the run is no success.
-func TestReaderGoesAway(t *testing.T) {
-	cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s", "--progress", "never")
+// unread runs a command whose standard output nobody reads.
+func unread(t *testing.T, dir string, args ...string) (code int, stderr string) {
+	t.Helper()
+	cmd := program(t, dir, args...)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -126,16 +127,60 @@ func TestReaderGoesAway(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	var stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = w, &stderr
+	var told bytes.Buffer
+	cmd.Stdout, cmd.Stderr = w, &told
 	err = cmd.Run()
 	_ = w.Close()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != exitIO {
-		t.Errorf("ended with %v, want exit code %d", err, exitIO)
+	if !errors.As(err, &exit) {
+		t.Fatalf("%q ended with %v and %q", args, err, &told)
 	}
-	if !strings.Contains(stderr.String(), "standard output cannot be written") {
-		t.Errorf("stderr %q", &stderr)
+	return exit.ExitCode(), told.String()
+}
+
+// A reader that goes away ends the run as SIGPIPE does, and the run is no
+// success. Where a run stays undone by that, it says so.
+func TestReaderGoesAway(t *testing.T) {
+	const want = 128 + int(syscall.SIGPIPE)
+	code, stderr := unread(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s", "--progress", "never")
+	if code != want {
+		t.Errorf("verify ended with %d, want %d", code, want)
+	}
+	if !strings.Contains(stderr, "nobody reads standard output any more") || !strings.Contains(stderr, "run the same command again: mailsync verify ./store") {
+		t.Errorf("stderr %q", stderr)
+	}
+}
+
+// A command whose output is all that it does ends without a word when its
+// reader has seen enough, whatever it is.
+func TestReaderHasSeenEnough(t *testing.T) {
+	dir := slowStore(t)
+	if err := os.CopyFS(filepath.Join(dir, "replica"), os.DirFS(filepath.Join(dir, "store"))); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "replica", "alice", "cur", "*M7P1*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"scan", "./store"}, {"verify", "./replica"}} {
+		if out, err := program(t, dir, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	for _, line := range []string{
+		"diff ./store ./replica", "diff ./store ./replica --json",
+		"manifest ls", "manifest ls --json", "manifest ls ./store", "manifest show ./store", "manifest check ./store --json",
+		"manifest export ./store", "manifest export ./store --sums", "runs", "runs --json", "report", "report last",
+		"config show", "version", "version --json", "monitor", "doctor", "man scan",
+		"restore ./replica --from ./store --dry-run", "restore ./replica --from ./store --dry-run --json",
+	} {
+		code, stderr := unread(t, dir, strings.Fields(line)...)
+		if want := 128 + int(syscall.SIGPIPE); code != want || stderr != "" {
+			t.Errorf("%s: ended with %d, want %d, and %q", line, code, want, stderr)
+		}
 	}
 }
 

@@ -114,7 +114,7 @@ func (a *app) signRecord(ctx context.Context, s *config.Store, repo *manifest.Re
 
 func (a *app) manifestSign() *cobra.Command {
 	return &cobra.Command{
-		Use: "sign STORE", Short: "sign a record as it stands (scan does it with a key)", Args: cobra.ExactArgs(1),
+		Use: "sign STORE", Short: "sign a record as it stands (scan does it with a key)", Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) {
 			s, err := a.store(args[0])
 			if err != nil {

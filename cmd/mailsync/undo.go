@@ -22,7 +22,7 @@ func (a *app) undoCommand() *cobra.Command {
 those that it replaced come back from there, names and dates become what they
 were. What has changed since is refused and listed. An undo is a run itself.
 The last run can be named "last".`,
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: a.do(func(ctx context.Context, args []string) (outcome, error) { return a.undo(ctx, args[0], &w) }),
 	}
 	c.Flags().BoolVarP(&w.yes, "yes", "y", false, "apply without asking")
@@ -163,7 +163,7 @@ func (a *app) storeOfRun(name, path string) *config.Store {
 
 func (a *app) runsCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "runs", Short: "what was run, how it ended, what can be resumed or undone", Args: cobra.NoArgs,
+		Use: "runs", Short: "what was run, how it ended, what can be resumed or undone", Args: takes(0, 0),
 		RunE: a.do(a.runs),
 	}
 }

@@ -47,7 +47,7 @@ func buildInfo() build {
 
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "what this binary is", Args: cobra.NoArgs,
+		Use: "version", Short: "what this binary is", Args: takes(0, 0),
 		RunE: a.do(func(context.Context, []string) (outcome, error) {
 			b := buildInfo()
 			a.out.Record(b)

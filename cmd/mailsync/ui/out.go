@@ -243,17 +243,21 @@ func (o *Out) Warn(format string, args ...any) {
 	o.stderr(o.ErrStyle.Yellow("warning: ") + fmt.Sprintf(format, args...))
 }
 
-// Problem writes an error and its hint to standard error.
+// Problem writes an error and its hint to standard error. command is "" where
+// the command line names none that there is.
 func (o *Out) Problem(command string, err error, hint string) {
 	if o.opt.Journal {
-		attrs := []slog.Attr{slog.String("command", command)}
+		var attrs []slog.Attr
+		if command != "" {
+			attrs = append(attrs, slog.String("command", command))
+		}
 		if hint != "" {
 			attrs = append(attrs, slog.String("hint", hint))
 		}
 		o.log(slog.LevelError, errorText(err), attrs...)
 		return
 	}
-	o.stderr(o.ErrStyle.Red("mailsync "+command+": ") + errorText(err))
+	o.stderr(o.ErrStyle.Red(strings.TrimSpace("mailsync "+command)+": ") + errorText(err))
 	if hint != "" {
 		for _, l := range strings.Split(hint, "\n") {
 			o.stderr("  " + o.ErrStyle.Dim("hint: ") + EscapeText(l))

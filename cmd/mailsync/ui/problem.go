@@ -2,6 +2,7 @@ package ui
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -39,9 +40,18 @@ func Hint(err error) string {
 }
 
 // Oneline makes an error's text one safe line, at most limit bytes of it: a
-// cause that quotes a whole file must not fill the screen.
+// cause that quotes a whole file must not fill the screen. Joined errors, which
+// stand on lines of their own, are parted by semicolons; what one of them has
+// said already is not said again.
 func Oneline(err error, limit int) string {
-	s := Escape(strings.Join(strings.Fields(err.Error()), " "))
+	var parts []string
+	for line := range strings.Lines(err.Error()) {
+		part := strings.Join(strings.Fields(line), " ")
+		if part != "" && !slices.ContainsFunc(parts, func(said string) bool { return strings.HasSuffix(said, part) }) {
+			parts = append(parts, part)
+		}
+	}
+	s := Escape(strings.Join(parts, "; "))
 	s = strings.ReplaceAll(s, `\\`, `\`)
 	if len(s) > limit {
 		s = strings.ToValidUTF8(s[:limit], "") + " …"

@@ -269,3 +269,21 @@ func TestBarFits(t *testing.T) {
 		}
 	}
 }
+
+// Errors that were joined read as one line, and nothing is said twice.
+func TestOneline(t *testing.T) {
+	full := errors.New("write /var/lib/mailsync/x: no space left on device")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{full, "write /var/lib/mailsync/x: no space left on device"},
+		{errors.Join(full, errors.New("close: no space")), "write /var/lib/mailsync/x: no space left on device; close: no space"},
+		{&Problem{What: "store a", Why: errors.Join(full, full)}, "store a: write /var/lib/mailsync/x: no space left on device"},
+		{errors.New("  two\t words \n\n and more\n"), "two words; and more"},
+	} {
+		if got := Oneline(c.err, 500); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
