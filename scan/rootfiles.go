@@ -158,7 +158,7 @@ func (v *View) finish(ctx context.Context) error {
 			return err
 		}
 		if e != nil {
-			return errors.Join(manifest.ErrOrder, errors.New("the record holds entries of folders that it does not list"))
+			return fmt.Errorf("%w: the record holds entries of folders that it does not list", manifest.ErrOrder)
 		}
 	}
 	for _, fl := range v.folders {

@@ -246,7 +246,7 @@ func (a *app) tellScanned(s *config.Store, r *scan.Result, took time.Duration) {
 		a.out.Style.Bold(name), ui.Plural(r.Mailboxes, "mailbox"), ui.Plural(r.Messages, "message"), ui.Bytes(r.Bytes),
 		ui.Bytes(r.ReadBytes), ui.Plural(r.Reused, "message"), ui.Duration(took))
 	for _, p := range r.Partial {
-		a.out.Record(ui.UnknownOf(s.Name, p.Mailbox, p.Err.Error(), 0))
+		a.out.Record(ui.UnknownOf(s.Name, p.Mailbox, ui.Oneline(p.Err, 500), 0))
 	}
 	for i, p := range r.Partial {
 		if i == 20 && !a.out.Verbose() {

@@ -201,7 +201,7 @@ func (a *app) runs(ctx context.Context, _ []string) (outcome, error) {
 		switch {
 		case r.Error == "":
 		case r.How == restore.HowFailed: // told when it failed, and part of its story
-			why = append(why, ui.Escape(r.ID)+" failed: "+ui.EscapeText(r.Error))
+			why = append(why, ui.Escape(r.ID)+" failed: "+ui.Oneline(errors.New(r.Error), 500))
 		default:
 			broken = append(broken, errors.New(r.ID+": "+r.Error))
 		}

@@ -93,6 +93,8 @@ func TestOpenFileRefusesWhatIsNoMail(t *testing.T) {
 					t.Errorf("%s was opened", name)
 				} else if !errors.Is(err, beneath.ErrNotRegular) && !errors.Is(err, beneath.ErrEscape) {
 					t.Errorf("%s: %v, want ErrNotRegular or ErrEscape", name, err)
+				} else if strings.Contains(err.Error(), "\n") {
+					t.Errorf("%s: %q is more than one line", name, err.Error())
 				}
 			}
 			if _, err := d.OpenFile("none"); !errors.Is(err, fs.ErrNotExist) {

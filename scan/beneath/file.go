@@ -1,7 +1,7 @@
 package beneath
 
 import (
-	"errors"
+	"fmt"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -43,7 +43,7 @@ func (d *Dir) OpenFileInto(f *File, name string) error {
 	*f = File{o: d.o, dir: d, name: name, fd: fd}
 	f.st, err = f.Stat()
 	if err == nil && !f.st.Regular() {
-		err = &Error{Op: "open", Path: join(d.path, name), Err: errors.Join(ErrNotRegular, errors.New("it is a "+f.st.TypeName()))}
+		err = &Error{Op: "open", Path: join(d.path, name), Err: fmt.Errorf("%w: it is a %s", ErrNotRegular, f.st.TypeName())}
 	}
 	if err != nil {
 		_ = f.Close()

@@ -2,6 +2,7 @@ package beneath
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 
@@ -179,10 +180,10 @@ func (o *opener) release(fd, keep int) {
 func explain(op, dir, name string, err error) error {
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
-		err = errors.Join(ErrEscape, err)
+		err = fmt.Errorf("%w: %w", ErrEscape, err)
 	case errors.Is(err, unix.ENXIO):
 		// A socket, or a device without a driver.
-		err = errors.Join(ErrNotRegular, err)
+		err = fmt.Errorf("%w: %w", ErrNotRegular, err)
 	}
 	return &Error{Op: op, Path: join(dir, name), Err: err}
 }
