@@ -387,48 +387,46 @@ const maxOpen = 24
 // Entries implements compare.View.
 func (v *View) Entries(ctx context.Context) iter.Seq2[manifest.Entry, error] {
 	return func(yield func(manifest.Entry, error) bool) {
-		next, stop := iter.Pull2(v.batches(ctx))
-		defer stop()
-		var queue []*batch
+		queue := make([]*batch, 0, window)
 		defer func() { // nothing may be read after the directories are closed
 			for _, b := range queue {
 				<-b.done
 			}
 		}()
-		more := true
-		for {
-			for more && len(queue) < window && (len(queue) == 0 || v.open < maxOpen) {
-				b, err, ok := next()
-				if !ok {
-					more = false
-					break
-				}
-				if err == nil {
-					err = v.pool.submit(b)
-				}
-				if err != nil {
-					yield(manifest.Entry{}, err)
-					return
-				}
-				queue = append(queue, b)
-			}
-			if len(queue) == 0 {
-				break
-			}
-			<-queue[0].done
+		// settle waits for the oldest batch and yields what it holds.
+		settle := func() bool {
 			b := queue[0]
-			queue = queue[1:]
+			<-b.done
+			queue = slices.Delete(queue, 0, 1)
 			if ctx.Err() != nil {
 				yield(manifest.Entry{}, context.Cause(ctx))
-				return
+				return false
 			}
 			ok, err := v.settle(ctx, b, yield)
 			b.free()
 			if err != nil {
 				yield(manifest.Entry{}, err)
+				return false
+			}
+			return ok
+		}
+		for b, err := range v.batches(ctx) {
+			if err == nil {
+				err = v.pool.submit(b)
+			}
+			if err != nil {
+				yield(manifest.Entry{}, err)
 				return
 			}
-			if !ok {
+			queue = append(queue, b)
+			for len(queue) == window || len(queue) > 0 && v.open >= maxOpen {
+				if !settle() {
+					return
+				}
+			}
+		}
+		for len(queue) > 0 {
+			if !settle() {
 				return
 			}
 		}
