@@ -2,6 +2,7 @@ package beneath
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,6 +16,7 @@ type Dir struct {
 	read bool   // it was listed before
 	// quick: what is beneath may be opened and closed without waiting.
 	quick bool
+	gone  atomic.Bool // it was removed when it was looked at
 }
 
 // OpenRoot opens the directory at path, which is the operator's own word:
@@ -63,6 +65,9 @@ func (d *Dir) Close() error {
 	}
 	fd := d.fd
 	d.fd = -1
+	if d.quick && !d.gone.Load() { // closing the last of a removed directory frees its blocks
+		return closeQuick(fd)
+	}
 	return d.o.calls.Close(fd)
 }
 
@@ -86,7 +91,13 @@ func (d *Dir) openDir(name string, r reach) (*Dir, error) {
 	if len(name) > maxPath {
 		return d.openLong(name, r)
 	}
-	fd, err := d.o.open(d.fd, name, dirFlags, r)
+	fd, err, known := -1, error(nil), false
+	if d.quick && r == inside {
+		fd, err, known = openQuick(d.fd, name, dirFlags|unix.O_NOATIME, r)
+	}
+	if !known {
+		fd, err = d.o.open(d.fd, name, dirFlags, r)
+	}
 	if err != nil {
 		return nil, explain("open", d.path, name, err)
 	}
@@ -135,13 +146,27 @@ func join(dir, name string) string {
 
 // Self returns the state of the directory itself.
 func (d *Dir) Self() (Stat, error) {
-	var st unix.Stat_t
-	if err := d.o.fstat(d.fd, &st); err != nil {
+	var s Stat
+	if err := d.self(&s); err != nil {
 		return Stat{}, &Error{Op: "stat", Path: d.path, Err: err}
 	}
-	var s Stat
-	s.fromStat(&st)
+	if s.Links == 0 {
+		d.gone.Store(true)
+	}
 	return s, nil
+}
+
+func (d *Dir) self(s *Stat) error {
+	if d.quick {
+		var st unix.Stat_t // of its own: this one stays on the stack
+		err := fstatQuick(d.fd, &st)
+		s.fromStat(&st)
+		return err
+	}
+	var st unix.Stat_t
+	err := d.o.fstat(d.fd, &st)
+	s.fromStat(&st)
+	return err
 }
 
 func (o *opener) fstat(fd int, st *unix.Stat_t) error {
@@ -158,19 +183,31 @@ func (o *opener) fstat(fd int, st *unix.Stat_t) error {
 // it serves to learn that something has not changed (device, inode and times
 // prove which thing was seen), not to decide what to read.
 func (d *Dir) Stat(name string) (Stat, error) {
-	var st unix.Statx_t
 	for {
-		err := d.o.calls.Statx(d.fd, name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS, &st)
+		var s Stat
+		err := d.statx(name, &s)
 		switch err {
 		case nil:
-			var s Stat
-			s.fromStatx(&st)
 			return s, nil
 		case unix.EINTR:
 		default:
 			return Stat{}, &Error{Op: "stat", Path: join(d.path, name), Err: err}
 		}
 	}
+}
+
+func (d *Dir) statx(name string, s *Stat) error {
+	const flags = unix.AT_SYMLINK_NOFOLLOW | unix.AT_NO_AUTOMOUNT
+	if d.o.real {
+		var st unix.Statx_t // of its own: this one stays on the stack
+		err := unix.Statx(d.fd, name, flags, unix.STATX_BASIC_STATS, &st)
+		s.fromStatx(&st)
+		return err
+	}
+	var st unix.Statx_t
+	err := d.o.calls.Statx(d.fd, name, flags, unix.STATX_BASIC_STATS, &st)
+	s.fromStatx(&st)
+	return err
 }
 
 // FileSystem returns what is known of the file system that d lies on.
