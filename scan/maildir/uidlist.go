@@ -8,6 +8,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // UIDHeader is the first line of a dovecot-uidlist or courierimapuiddb.
@@ -53,7 +54,7 @@ type UIDList struct {
 
 // lines reads lines and knows where it is.
 type lines struct {
-	br     *bufio.Reader
+	br     *bufio.Reader // nil at the end of the file
 	max    int
 	line   int   // number of the line last read
 	offset int64 // of the line last read
@@ -65,6 +66,9 @@ var errTornLine = errors.New("the last line has no line end")
 // read returns the next line without its LF; it is valid until the next call.
 // io.EOF ends the file; a last line without LF comes with errTornLine.
 func (l *lines) read() ([]byte, error) {
+	if l.br == nil {
+		return nil, io.EOF
+	}
 	l.offset = l.next
 	p, err := l.br.ReadSlice('\n')
 	l.next += int64(len(p))
@@ -77,6 +81,9 @@ func (l *lines) read() ([]byte, error) {
 		return nil, &Broken{Err: ErrTooLarge, Line: l.line, Offset: l.offset, Reason: fmt.Sprintf("line longer than %d bytes", l.max)}
 	case errors.Is(err, io.EOF):
 		if len(p) == 0 {
+			l.br.Reset(nil)
+			spareReaders(l.max).Put(l.br)
+			l.br = nil
 			return nil, io.EOF
 		}
 		l.line++
@@ -85,8 +92,26 @@ func (l *lines) read() ([]byte, error) {
 	return nil, err
 }
 
+// spare holds the readers of files that ended, by the length of line that they
+// have room for: a store has a small list in each of its folders.
+var spare sync.Map // of int to *sync.Pool
+
+func spareReaders(limit int) *sync.Pool {
+	p, ok := spare.Load(limit)
+	if !ok {
+		p, _ = spare.LoadOrStore(limit, new(sync.Pool))
+	}
+	pool, _ := p.(*sync.Pool)
+	return pool
+}
+
 func newLines(r io.Reader, limit int) lines {
-	return lines{br: bufio.NewReaderSize(r, limit), max: limit}
+	br, ok := spareReaders(limit).Get().(*bufio.Reader)
+	if !ok {
+		br = bufio.NewReaderSize(nil, limit)
+	}
+	br.Reset(r)
+	return lines{br: br, max: limit}
 }
 
 // ReadUIDList reads the header. The error wraps ErrUIDList where the file is not
