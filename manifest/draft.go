@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"mailsync/manifest/durable"
@@ -205,7 +206,8 @@ func (d *Draft) writeFile(head []byte) error {
 
 func (d *Draft) writeTo(f durable.File, head []byte) error {
 	if d.spool == nil {
-		if _, err := f.Write(append(head, *d.buf...)); err != nil {
+		*d.buf = slices.Insert(*d.buf, 0, head...)
+		if _, err := f.Write(*d.buf); err != nil {
 			return err
 		}
 	} else {

@@ -25,6 +25,7 @@ type rooter struct {
 	folder         []byte
 	sums           [][32]byte // of the folder so far
 	buf            []byte
+	chunk          [rootBuffer]byte // of sums, to be hashed at once
 	begun          bool
 	unknown        bool // an entry's content is not known, or not what it should be
 }
@@ -92,16 +93,15 @@ func (r *rooter) endFolder() {
 	r.content.Write(r.folder)
 	r.content.Write(pack.Uint(head[:0], uint64(len(r.sums))))
 	// One Write of many sums: a Write costs more than hashing 32 bytes.
-	var chunk [rootBuffer]byte
 	n := 0
 	for i := range r.sums {
-		n += copy(chunk[n:], r.sums[i][:])
-		if n == len(chunk) {
-			r.content.Write(chunk[:])
+		n += copy(r.chunk[n:], r.sums[i][:])
+		if n == len(r.chunk) {
+			r.content.Write(r.chunk[:])
 			n = 0
 		}
 	}
-	r.content.Write(chunk[:n])
+	r.content.Write(r.chunk[:n])
 	r.sums = r.sums[:0]
 }
 

@@ -3,9 +3,7 @@ package scan
 import (
 	"encoding/binary"
 	"errors"
-	"hash"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/zeebo/blake3"
@@ -36,25 +34,23 @@ const (
 // maxWatch bounds the watch of a mailbox; one with more folders is looked at.
 const maxWatch = manifest.MaxWatch
 
-// stamper digests stamps.
-type stamper struct {
-	h   hash.Hash
-	buf [41]byte
-}
-
-func newStamper() *stamper { return &stamper{h: blake3.New()} }
+// stamper collects stamps for their digest: some hundred bytes of a usual
+// mailbox, some hundred thousand of one with as many folders as a watch holds.
+type stamper struct{ buf []byte }
 
 func (s *stamper) add(dev uint64, st manifest.DirStamp) {
-	b := s.buf[:0]
+	b := s.buf
 	b = binary.LittleEndian.AppendUint64(b, dev)
 	b = binary.LittleEndian.AppendUint64(b, st.Inode)
 	b = binary.LittleEndian.AppendUint64(b, uint64(st.MTime))
 	b = binary.LittleEndian.AppendUint64(b, uint64(st.CTime))
-	b = binary.LittleEndian.AppendUint64(b, uint64(st.Size))
-	_, _ = s.h.Write(b)
+	s.buf = binary.LittleEndian.AppendUint64(b, uint64(st.Size))
 }
 
-func (s *stamper) sum() []byte { return s.h.Sum(nil)[:16] }
+func (s *stamper) sum() [16]byte {
+	sum := blake3.Sum256(s.buf)
+	return [16]byte(sum[:16])
+}
 
 // watch returns the mailbox' watch after a look that ended, or nil where the
 // stamps do not prove that what was recorded is all there was, or where
@@ -71,7 +67,7 @@ func (v *View) watch() []byte {
 		}
 		byDir[fl.info.Dir] = fl
 	}
-	s := newStamper()
+	var s stamper
 	var paths []byte
 	ok := func(st manifest.DirStamp) bool { return st.Safe || st.IsZero() }
 	for i := range v.tree {
@@ -107,7 +103,8 @@ func (v *View) watch() []byte {
 			return nil
 		}
 	}
-	out := append([]byte{watchVersion}, s.sum()...)
+	sum := s.sum()
+	out := append([]byte{watchVersion}, sum[:]...)
 	return append(out, paths...)
 }
 
@@ -125,7 +122,7 @@ func (s *Scanner) unchanged(path string, place *maildir.Place, watch []byte) boo
 		return false
 	}
 	want, rest := watch[1:17], watch[17:]
-	sum := newStamper()
+	sum := stamper{buf: make([]byte, 0, 1<<10)}
 	prefix := ""
 	if path != "." {
 		prefix = path + "/"
@@ -176,5 +173,5 @@ func (s *Scanner) unchanged(path string, place *maildir.Place, watch []byte) boo
 			return false
 		}
 	}
-	return slices.Equal(sum.sum(), want)
+	return sum.sum() == [16]byte(want)
 }
