@@ -169,7 +169,7 @@ func (c *Comparison) list(ctx context.Context, q *queue) error {
 			for i, s := range summed {
 				lists[i] = s.Parts(ctx, runs)
 			}
-			return c.listMerged(ctx, lists, q)
+			return c.listMerged(ctx, lists, iter.Pull2, q)
 		}
 		// A side that cannot sum itself up is listed, and says why then.
 	}
@@ -184,7 +184,7 @@ func (c *Comparison) list(ctx context.Context, q *queue) error {
 		for i, s := range c.sides {
 			lists[i] = s.Source.Mailboxes(ctx)
 		}
-		return c.listMerged(ctx, lists, q)
+		return c.listMerged(ctx, lists, ahead, q)
 	}
 	for shard := range manifest.Shards {
 		if ctx.Err() != nil {
@@ -204,7 +204,7 @@ func (c *Comparison) list(ctx context.Context, q *queue) error {
 			return fmt.Errorf("%s: part %d of the record: %w", c.infos[0].Name, shard, err)
 		}
 		// A part that cannot be listed says nothing of the next.
-		if err := c.listMerged(ctx, lists, q); err != nil {
+		if err := c.listMerged(ctx, lists, iter.Pull2, q); err != nil {
 			return err
 		}
 	}
@@ -251,7 +251,7 @@ func (c *Comparison) wants(name string) bool {
 
 // listMerged merges listings of mailboxes. A listing that breaks leaves its
 // side to be asked mailbox by mailbox; when all break, nothing can be said.
-func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, error], q *queue) error {
+func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, error], pull puller, q *queue) error {
 	n := len(lists)
 	next := make([]func() (Head, error, bool), n)
 	heads, ok := make([]Head, n), make([]bool, n)
@@ -280,8 +280,10 @@ func (c *Comparison) listMerged(ctx context.Context, lists []iter.Seq2[Head, err
 	}
 	for i := range lists {
 		var stop func()
-		next[i], stop = iter.Pull2(lists[i])
+		next[i], stop = pull(lists[i])
 		defer stop()
+	}
+	for i := range lists {
 		if err := advance(i); err != nil {
 			return err
 		}
