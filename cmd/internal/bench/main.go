@@ -125,6 +125,7 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(b.asides())
 	b.describeMachine()
 	for _, s := range suites {
 		if len(want) > 0 && !slices.Contains(want, s.name) {

@@ -44,7 +44,7 @@ func (b *bench) diffRead() error {
 		return []string{"cd " + b.work + `; for d in ` + store + ` ` + replica + `; do (cd $d; find . -type f -print0 | xargs -0 -P2 -n 500 ` + hash + ` | sort) > list.$(basename $d); done; cmp -s list.$(basename ` + store + `) list.$(basename ` + replica + `); true`}
 	}
 	jobs := peers([]job{
-		{name: "mailsync diff (no record)", subject: true, codes: []int{0, 1}, line: b.mailsync("diff", store, replica, "--state", state), before: fresh(state)},
+		{name: "mailsync diff (no record)", subject: true, codes: []int{0, 1}, line: b.mailsync("diff", store, replica, "--state", state), before: b.aside(state)},
 		{name: "limit: read + BLAKE3 of both, 2 readers", line: b.bare("bare-read", "-t", "2", store, replica)},
 		{name: "b3sum of both, sorted and compared", line: join("b3sum --num-threads 1")},
 		{name: "rclone check", codes: []int{0, 1}, line: []string{"rclone check " + store + " " + replica + " 2>/dev/null"}, only: 2},
