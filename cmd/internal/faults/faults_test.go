@@ -166,11 +166,18 @@ var restarts = []string{"openat", "openat2", "read", "pread64", "write", "pwrite
 
 var digits = regexp.MustCompile(`[0-9a-f]{8,}|\d+|anna|bela`)
 
-// faults lists what can fail. On paths that every run has: for each call and
-// role of a path, the first call of a thread, in every way. Names that a run
-// makes up are in one run only: the calls that change something are failed by
-// their place in the thread as well, the first and the third.
-func (l *lab) faults(first, second map[subject]int) []fault {
+// faults lists what can fail, of the calls that all of some runs have made. On
+// paths that every run has: for each call and role of a path, the first call of
+// a thread, in every way. Names that a run makes up are in one run only: the
+// calls that change something are failed by their place in the thread as well,
+// the first and the third.
+func (l *lab) faults(runs ...map[subject]int) []fault {
+	least := maps.Clone(runs[0])
+	for s := range least {
+		for _, r := range runs[1:] {
+			least[s] = min(least[s], r[s])
+		}
+	}
 	roles := map[string]bool{}
 	var out []fault
 	add := func(s subject, nth int) {
@@ -181,18 +188,18 @@ func (l *lab) faults(first, second map[subject]int) []fault {
 			}
 		}
 	}
-	for _, s := range slices.SortedFunc(maps.Keys(first), func(a, b subject) int {
+	for _, s := range slices.SortedFunc(maps.Keys(least), func(a, b subject) int {
 		return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.path, b.path))
 	}) {
 		changes := slices.Contains(changing, s.name)
-		if second[s] == 0 || !changes && (!slices.Contains(looking, s.name) || s.path == "") {
+		if least[s] == 0 || !changes && (!slices.Contains(looking, s.name) || s.path == "") {
 			continue
 		}
 		if role := s.name + " " + digits.ReplaceAllString(s.path, "#"); !roles[role] {
 			roles[role] = true
 			add(s, 1)
 		}
-		if s.path == "" && min(first[s], second[s]) >= 6 {
+		if s.path == "" && least[s] >= 6 {
 			add(s, 3)
 		}
 	}
@@ -216,7 +223,7 @@ func TestEveryCall(t *testing.T) {
 				must(t, err)
 				return args
 			}
-			known := l.faults(l.calls(begin()), l.calls(begin()))
+			known := l.faults(l.calls(begin()), l.calls(begin()), l.calls(begin()))
 			planned := known
 			if !*long {
 				planned = nil
@@ -232,8 +239,14 @@ func TestEveryCall(t *testing.T) {
 			for _, f := range planned {
 				args := begin()
 				r, hit := l.run(f, args...)
+				// Which of two workers comes first is the scheduler's choice, and with it
+				// some names, and who looks something up: another run meets them.
+				for tries := 0; !hit && tries < 12; tries++ {
+					args = begin()
+					r, hit = l.run(f, args...)
+				}
 				if !hit {
-					t.Logf("not met: %s", f)
+					t.Errorf("not met: %s", f)
 					continue
 				}
 				hits++
@@ -255,10 +268,8 @@ func TestEveryCall(t *testing.T) {
 				}
 			}
 			t.Logf("mailsync %s: %d faults known, %d planned, %d hit", s.Name, len(known), len(planned), hits)
-			// strace counts per thread, and which thread makes a call is the scheduler's
-			// choice: of a dozen faults a few may meet no call on a busy machine.
-			if hits*4 < len(planned)*3 {
-				t.Errorf("of %d faults only %d were hit", len(planned), hits)
+			if hits == 0 {
+				t.Error("nothing was hit: the test is broken")
 			}
 		})
 	}
