@@ -2,12 +2,15 @@ package restore
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mailsync/manifest"
+	"mailsync/manifest/durable"
 )
 
 func fullAction() Action {
@@ -105,6 +108,63 @@ func FuzzPlanRecord(f *testing.F) {
 		}
 		if _, err := decodePlan(q); err != nil {
 			t.Fatalf("what was accepted is refused when written again: %v", err)
+		}
+	})
+}
+
+// Any records in the place of a plan's, each whole and with its check: the plan is
+// refused, or everything that it was checked for is there when it is read, and it
+// is the same plan when it is saved again.
+func FuzzPlan(f *testing.F) {
+	a := fullAction()
+	action, err := encodePlan(&planRecord{action: &a})
+	if err != nil {
+		f.Fatal(err)
+	}
+	box, err := encodePlan(&planRecord{box: &MailboxForecast{Mailbox: "m", Messages: 3}, ground: &boxGround{Root: 4}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	head := []byte("\x01" + `{"command":"restore"}`)
+	tail := func(n string) []byte { return []byte("\x04" + `{"records":` + n + `,"forecast":{}}`) }
+	f.Add(head, box, action, tail("2"))
+	f.Add(head, box, action, tail("3"))
+	f.Add(box, head, action, tail("2"))
+	f.Add(head, tail("1"), action, tail("0"))
+	f.Add(head, head, action, tail("2"))
+	f.Add([]byte{1}, []byte{2}, []byte{3}, []byte{4})
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, first, second, third, last []byte) {
+		path := filepath.Join(dir, "plan")
+		_ = os.Remove(path)
+		j, err := durable.OpenJournal(path, planOptions())
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = j.Append(first, second, third, last)
+		if cerr := j.Close(); err != nil || cerr != nil {
+			t.Skip(err, cerr) // longer than a record may be
+		}
+		p, err := LoadPlan(path)
+		if err != nil {
+			return
+		}
+		n := 0
+		for _, err := range p.store.records(t.Context()) {
+			if err != nil {
+				t.Fatalf("a plan that was checked cannot be read: %v", err)
+			}
+			n++
+		}
+		if n != 2 {
+			t.Fatalf("%d records between its head and its end", n)
+		}
+		if err := savePlan(path, p.header, &p.forecast, p.store.records(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		again, err := LoadPlan(path)
+		if err != nil || !cmp.Equal(again.header, p.header) {
+			t.Fatalf("%+v, %v; was %+v", again, err, p.header)
 		}
 	})
 }
