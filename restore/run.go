@@ -38,6 +38,12 @@ type RunOptions struct {
 	LockWait      time.Duration // for a server that holds a folder's lock; default 30 s
 	Readers       int           // of the sources, at a time; default 4
 	FS            durable.FS    // of the state directory; nil = the real one
+
+	// Risky is told of each file system that is written to and of which less can
+	// be promised than of others after a power cut: the store's own when the run
+	// begins, those of mailboxes elsewhere when they are met. It may be called by
+	// several goroutines. Nil: nobody wants to know.
+	Risky func(dir, why string)
 }
 
 func (o *RunOptions) complete() error {
@@ -158,6 +164,10 @@ func Begin(o RunOptions) (*Run, error) {
 	if f, err := open.store.FileSystem(); err == nil && f.ReadOnly {
 		open.Close()
 		return nil, fmt.Errorf("%w: %s: %w", ErrReadOnly, o.Site.Path, unix.EROFS)
+	}
+	if o.Risky != nil {
+		open.disks.Risky = func(dir string, d *place.Disk) { o.Risky(dir, d.Risk) }
+		_, _ = open.disks.Of(open.store) // what fails is said by what cannot do without
 	}
 	r := &Run{o: o, open: open, ops: open.ops, whole: map[string]bool{}}
 	if err := r.begin(); err != nil {

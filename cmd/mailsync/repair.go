@@ -117,11 +117,16 @@ func (a *app) beginHere(x *applied) (*restore.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of, Readers: x.readers, FS: a.std.files})
+	run, err := restore.Begin(restore.RunOptions{Site: x.site, State: state, Command: a.command, Args: a.args, Of: x.of, Readers: x.readers, FS: a.std.files, Risky: a.riskyDisk})
 	if err != nil {
 		return nil, a.runProblem(err)
 	}
 	return run, nil
+}
+
+// riskyDisk warns of a file system that is written to, once a run.
+func (a *app) riskyDisk(dir, why string) {
+	a.out.Warn("%s: %s", ui.Escape(dir), ui.Escape(why))
 }
 
 // written takes up that a run has begun: from now on there is something to tell.

@@ -155,7 +155,7 @@ func (h *server) Begin(_ context.Context, o *remote.RunOptions) (*restore.Run, f
 		return nil, nil, err
 	}
 	run, err := restore.Begin(restore.RunOptions{
-		Site: sd.site(), State: state, Command: o.Command, Args: o.Args, Of: o.Of, Readers: min(max(o.Readers, 0), maxAskers), FS: h.a.std.files,
+		Site: sd.site(), State: state, Command: o.Command, Args: o.Args, Of: o.Of, Readers: min(max(o.Readers, 0), maxAskers), FS: h.a.std.files, Risky: h.a.riskyDisk,
 		Root: sd.scanner.Identity().RootInode, // what h.open has proven to be served
 	})
 	if err != nil {

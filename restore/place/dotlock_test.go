@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -308,13 +309,36 @@ func TestMountOptions(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if o, s := mountOptions(file, unix.Mkdev(98, 0)); o != "rw,errors=continue,data=writeback" || s != "/dev/root" {
-		t.Errorf("%q %q", o, s)
+	for dev, want := range map[uint64]mount{
+		unix.Mkdev(98, 0): {Type: "ext3", Source: "/dev/root", Options: "rw,errors=continue,data=writeback"},
+		unix.Mkdev(98, 1): {Type: "ext4", Source: "/dev/sdb1", Options: "rw"},
+		unix.Mkdev(1, 1):  {},
+	} {
+		if got := mountOf(file, dev); got != want {
+			t.Errorf("%#x: %+v, want %+v", dev, got, want)
+		}
 	}
-	if o, _ := mountOptions(file, unix.Mkdev(98, 1)); o != "rw" {
-		t.Errorf("%q", o)
+	if got := mountOf(file+".not", unix.Mkdev(98, 1)); got != (mount{}) {
+		t.Errorf("without the file: %+v", got)
 	}
-	if o, _ := mountOptions(file, unix.Mkdev(1, 1)); o != "" {
-		t.Errorf("%q", o)
+}
+
+func TestRisk(t *testing.T) {
+	for _, c := range []struct {
+		d         Disk
+		typ, want string
+	}{
+		{Disk{Type: magicExt4, Batches: true}, "ext4", ""},
+		{Disk{Type: magicXFS, Batches: true}, "xfs", ""},
+		{Disk{Type: magicBtrfs, Batches: true}, "btrfs", ""},
+		{Disk{Type: magicExt4, Batches: true, Unordered: "ext4 is mounted with data=writeback"}, "ext4", "data=writeback"},
+		{Disk{Type: magicExt4, Batches: true}, "ext3", "is ext3:"},
+		{Disk{Type: 0x794c7630}, "overlay", "is overlay:"},
+		{Disk{Type: 0x794c7630}, "", "0x794c7630"},
+		{Disk{Type: 0x794c7630}, "ext4", "0x794c7630"},
+	} {
+		if got := risk(&c.d, c.typ); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%+v as %q: %q", c.d, c.typ, got)
+		}
 	}
 }

@@ -31,10 +31,17 @@ type Disk struct {
 	// with data=writeback was seen to show another file's content after a
 	// power cut.
 	Unordered string
+	// Risk is why less can be promised of a power cut here than elsewhere, ""
+	// where nothing is known against it.
+	Risk string
 }
 
 // Disks remembers file systems by device.
 type Disks struct {
+	// Risky is called for each file system that has a Risk, once, with the
+	// directory by which it was met. Nil: nobody wants to know.
+	Risky func(dir string, d *Disk)
+
 	mu sync.Mutex
 	m  map[uint64]*Disk
 	o  *Ops
@@ -59,40 +66,68 @@ func (k *Disks) Of(d *beneath.Dir) (*Disk, error) {
 		return nil, err
 	}
 	x := &Disk{Dev: st.Dev, Type: fs.Type}
+	m := mountOf("/proc/self/mountinfo", st.Dev)
 	switch uint32(fs.Type) {
-	case magicExt4:
+	case magicExt4: // of ext2 and ext3, too
 		x.Batches = true
-		x.Unordered = writeback(st.Dev)
-	case magicXFS, magicBtrfs:
-		x.Batches = true
+		if m.Type == "" {
+			m.Type = "ext4"
+		}
+		x.Unordered = writeback(&m)
+	case magicXFS:
+		x.Batches, m.Type = true, "xfs"
+	case magicBtrfs: // a subvolume has a device of its own
+		x.Batches, m.Type = true, "btrfs"
 	}
+	x.Risk = risk(x, m.Type)
 	k.m[st.Dev] = x
+	if x.Risk != "" && k.Risky != nil {
+		k.Risky(d.Path(), x)
+	}
 	return x, nil
+}
+
+// risk says in words what speaks against a file system (docs/reliability.md).
+func risk(x *Disk, typ string) string {
+	if x.Unordered != "" {
+		return x.Unordered + ": after a power cut a message there can hold what another one held, so no damaged message is replaced"
+	}
+	switch typ {
+	case "ext4", "xfs", "btrfs":
+		if x.Batches {
+			return ""
+		}
+		fallthrough // it does not say so itself
+	case "":
+		typ = fmt.Sprintf("of type %#x", uint32(x.Type))
+	}
+	return "this file system is " + typ + ": what is promised of power cuts was tried on ext4, XFS and btrfs only"
 }
 
 // writeback tells why an ext4 file system does not order data before metadata,
 // "" where it does.
-func writeback(dev uint64) string {
-	options, source := mountOptions("/proc/self/mountinfo", dev)
-	if strings.Contains(","+options+",", ",data=writeback,") {
-		return "ext4 is mounted with data=writeback"
+func writeback(m *mount) string {
+	if strings.Contains(","+m.Options+",", ",data=writeback,") {
+		return m.Type + " is mounted with data=writeback"
 	}
-	if i := strings.LastIndexByte(source, '/'); i >= 0 {
+	if i := strings.LastIndexByte(m.Source, '/'); i >= 0 {
 		// the effective options, also those from the superblock
-		p, err := os.ReadFile("/proc/fs/ext4/" + source[i+1:] + "/options")
+		p, err := os.ReadFile("/proc/fs/ext4/" + m.Source[i+1:] + "/options")
 		if err == nil && bytes.Contains(p, []byte("data=writeback")) {
-			return "ext4 works with data=writeback"
+			return m.Type + " works with data=writeback"
 		}
 	}
 	return ""
 }
 
-// mountOptions returns the file system's own options and source of a device,
-// from a file in the format of proc_pid_mountinfo(5).
-func mountOptions(file string, dev uint64) (options, source string) {
+// mount is what is known of a mounted file system. Options are its own.
+type mount struct{ Type, Source, Options string }
+
+// mountOf finds a device in a file in the format of proc_pid_mountinfo(5).
+func mountOf(file string, dev uint64) mount {
 	f, err := os.Open(file)
 	if err != nil {
-		return "", ""
+		return mount{}
 	}
 	defer f.Close()
 	want := fmt.Sprintf("%d:%d", unix.Major(dev), unix.Minor(dev))
@@ -103,10 +138,10 @@ func mountOptions(file string, dev uint64) (options, source string) {
 		}
 		l, r := strings.Fields(left), strings.Fields(right)
 		if len(l) > 2 && l[2] == want && len(r) > 2 {
-			return r[2], r[1]
+			return mount{Type: r[0], Source: r[1], Options: r[2]}
 		}
 	}
-	return "", ""
+	return mount{}
 }
 
 // Barrier makes what was written to a file system since Open durable. On file

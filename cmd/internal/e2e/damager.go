@@ -105,7 +105,9 @@ func (m *damager) byEvents(s strike) {
 			switch {
 			case r.IntN(2) == 0 || s == whereRenamed && time.Since(last) < 100*time.Millisecond:
 			case s == whileWriting:
-				m.any(r)
+				if strings.HasPrefix(name, "mailsync.") { // no server's delivery
+					m.any(r)
+				}
 			default:
 				m.destroy(name)
 				last = time.Now()

@@ -19,6 +19,7 @@ import (
 type volume struct {
 	t            *testing.T
 	typ, img, at string
+	options      []string // of mount(8)
 	loop         string
 }
 
@@ -74,7 +75,7 @@ func (v *volume) mount() {
 	var err error
 	v.loop, err = command("losetup", "-f", "--show", v.img)
 	must(v.t, err)
-	_, err = command("mount", "-t", v.typ, v.loop, v.at)
+	_, err = command(append([]string{"mount", "-t", v.typ, v.loop, v.at}, v.options...)...)
 	must(v.t, err)
 }
 
