@@ -93,8 +93,17 @@ func (b *planBoxer) absent(ctx context.Context, g *compare.Group) error {
 	if err != nil {
 		return b.skip(a, WhyUnseen, "the target's server files cannot be read: "+err.Error())
 	}
-	before := g.Copies[side].Base != nil && !b.began[side].IsZero() && b.began[side].Before(b.facts.scanned)
+	var shown time.Time // when the source's own record was made that shows the message
+	if g.Copies[side].Base != nil {
+		shown = b.began[side]
+	}
+	before := !shown.IsZero() && shown.Before(b.facts.scanned)
 	rule, why := b.facts.rule(g, src, log, before, b.p.o.Undelete)
+	if rule == ruleUndecided && b.facts.recorded && b.facts.recreated == "" {
+		if copied := b.p.copied(ctx); missed(g, src, shown, copied) {
+			rule, why = ruleRestore, "came after this backup was last copied to, "+copied.UTC().Format(time.RFC3339)
+		}
+	}
 	switch {
 	case rule == ruleDeleted:
 		return b.skip(a, WhyDeleted, why)

@@ -54,6 +54,8 @@ type planner struct {
 	spool    *spool
 	forecast Forecast
 	spaces   spaces
+	copyRead bool      // copyTime is established
+	copyTime time.Time // see copied
 }
 
 func newPlanner(o *PlanOptions) (*planner, error) {

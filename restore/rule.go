@@ -38,6 +38,8 @@ type boxFacts struct {
 //	arrived in the source after the target was last looked at  restore
 //	anything else                                              undecided
 //
+// What is undecided by this may be decided for a backup: see missed.
+//
 // log is what the target's server remembers of the message. before tells that
 // the source's own record shows the message before the target's last scan.
 func (f *boxFacts) rule(g *compare.Group, src *manifest.Entry, log maildir.Gone, before, undelete bool) (ruling, string) {

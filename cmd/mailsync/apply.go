@@ -100,6 +100,9 @@ func (a *app) applyPlan(ctx context.Context, file string, w *writeFlags) (outcom
 	did, err := a.apply(ctx, plan, applied{site: site, there: there, src: sources, readers: there.askers(sides, len(h.Sources))})
 	did.partial = did.partial || out.partial
 	if err == nil {
+		if there == nil && did.clean() {
+			a.noteRestored(ctx, into, plan)
+		}
 		a.tellRestored(h.Store, &did)
 	}
 	return did, err

@@ -48,6 +48,9 @@ type outcome struct {
 	status int
 }
 
+// clean tells whether nothing was left over.
+func (o *outcome) clean() bool { return !o.findings && !o.partial }
+
 // errOutput is the cause of a run whose standard output takes no more.
 var errOutput = errors.New("standard output cannot be written")
 

@@ -185,6 +185,9 @@ func (a *app) storeFacts(ctx context.Context, s *config.Store, lag bool) (monito
 		return fail(err)
 	}
 	st.Doubted, st.Since = int64(len(doubt.old)), doubt.since
+	if len(doubt.restored) > 0 {
+		st.Restored, st.RestoredAt = int64(len(doubt.restored)), doubt.restoredAt
+	}
 	for h, err := range rec.Heads(ctx) {
 		if err != nil {
 			return fail(err)
@@ -193,6 +196,9 @@ func (a *app) storeFacts(ctx context.Context, s *config.Store, lag bool) (monito
 			continue
 		}
 		st.Damaged += h.Damaged
+		if doubt.restored[h.Name] && h.Began.Before(doubt.restoredAt) {
+			st.Replaced += h.Damaged
+		}
 		st.Suspect += h.Suspect
 		st.Unread += h.Unread
 		if !lag {

@@ -144,6 +144,9 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	did, err := a.apply(ctx, plan, applied{site: opt.Site, there: there, src: sources, readers: there.askers(sides, len(sides)-1)})
 	did.partial = did.partial || out.partial
 	if err == nil {
+		if there == nil && did.clean() {
+			a.noteRestored(ctx, sides[0].store, plan)
+		}
 		a.tellRestored(target, &did)
 	}
 	return did, err

@@ -54,6 +54,11 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 	if err := a.confirm(ctx, w, "Take back run "+info.ID+"?"); err != nil {
 		return outcome{}, err
 	}
+	if x.target != nil {
+		if err := a.forgetRestored(x.target.store); err != nil {
+			return outcome{}, err
+		}
+	}
 	o, err := a.apply(ctx, plan, x.applied)
 	if err == nil {
 		a.tellUndone(info.ID, &o)

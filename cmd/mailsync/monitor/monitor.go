@@ -68,8 +68,13 @@ type Store struct {
 	Unread    int64     // messages that could not be read
 	Doubted   int64     // mailboxes in which damage or loss was found and not yet mended
 	Since     time.Time // when the first of that was found; zero = not known
-	Lag       *time.Duration
-	Err       error // the record could not be read
+
+	Restored   int64     // of Doubted: a run has put back all that it had found, and nobody has looked since
+	Replaced   int64     // of Damaged: they are in such mailboxes
+	RestoredAt time.Time // when the last such run ended
+
+	Lag *time.Duration
+	Err error // the record could not be read
 }
 
 // Device is how a device answered at the last scan or verify.
@@ -131,15 +136,19 @@ func (f *Facts) Judge(t Thresholds) (Status, []Remark) {
 		}
 		age := f.Now.Sub(s.Scanned)
 		add(t.ScanAge.judge(age), command("scan"), "%s: last complete scan %s", name, ui.Age(s.Scanned, f.Now))
-		if s.Damaged > 0 {
-			add(Critical, command("verify"), "%s: %s damaged as of %s", name, ui.Plural(s.Damaged, "message"), ui.Time(s.Scanned))
+		if n := s.Damaged - s.Replaced; n > 0 {
+			add(Critical, command("verify"), "%s: %s damaged as of %s", name, ui.Plural(n, "message"), ui.Time(s.Scanned))
 		}
-		if s.Doubted > 0 {
+		if s.Restored > 0 {
+			add(Warning, command("verify"), "%s: damage or loss in %s was put back at %s, and nobody has looked since whether that was all", name,
+				ui.Plural(s.Restored, "mailbox"), ui.Time(s.RestoredAt))
+		}
+		if n := s.Doubted - s.Restored; n > 0 {
 			since := ""
 			if !s.Since.IsZero() {
 				since = " since " + ui.Time(s.Since)
 			}
-			add(Critical, command("verify"), "%s: damage or loss in %s%s, found and not mended", name, ui.Plural(s.Doubted, "mailbox"), since)
+			add(Critical, command("verify"), "%s: damage or loss in %s%s, found and not mended", name, ui.Plural(n, "mailbox"), since)
 		}
 		if s.Suspect > 0 {
 			add(Warning, command("verify"), "%s: %s suspected as of %s", name, ui.Plural(s.Suspect, "message"), ui.Time(s.Scanned))

@@ -40,6 +40,10 @@ func TestPlugin(t *testing.T) {
 		{"very old", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = now.Add(-50 * time.Hour) })}}, limits, Critical, "MAILSYNC CRITICAL - primary: last complete scan 2 d 2 h ago"},
 		{"never", Facts{Stores: []Store{store(func(s *Store) { s.Scanned = time.Time{} })}}, limits, Critical, "MAILSYNC CRITICAL - primary was never recorded: loss could not be told from change; next: mailsync scan primary | \n"},
 		{"damaged", Facts{Stores: []Store{store(func(s *Store) { s.Doubted = 3 })}}, limits, Critical, "MAILSYNC CRITICAL - primary: damage or loss in 3 mailboxes, found and not mended; next: mailsync verify primary |"},
+		{"restored, not looked at", Facts{Stores: []Store{store(func(s *Store) {
+			s.Doubted, s.Damaged, s.Restored, s.Replaced, s.RestoredAt = 3, 7, 3, 7, now.Add(-time.Hour)
+		})}}, limits, Warning, "MAILSYNC WARNING - primary: damage or loss in 3 mailboxes was put back at " + ui.Time(now.Add(-time.Hour)) + ", and nobody has looked since whether that was all; next: mailsync verify primary | 'primary_scan_age'=7200s;93600;180000;0; 'primary_damaged'=7;;0:0;0; 'primary_doubted'=3;"},
+		{"restored in part", Facts{Stores: []Store{store(func(s *Store) { s.Doubted, s.Restored, s.RestoredAt = 3, 2, now })}}, limits, Critical, "MAILSYNC CRITICAL - primary: damage or loss in 1 mailbox, found and not mended; next: mailsync verify primary (and 1 more) |"},
 		{"worst first", Facts{Stores: []Store{store(func(s *Store) { s.Suspect = 1 }), store(func(s *Store) { s.Name, s.Damaged = "spare", 2 })}}, limits, Critical, "MAILSYNC CRITICAL - spare: 2 messages damaged as of "},
 		{"unreadable record", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("cut short") })}}, limits, Unknown, "MAILSYNC UNKNOWN - primary: its record cannot be read: cut short; next: mailsync manifest check primary | \n"},
 		{"unknown is no excuse", Facts{Stores: []Store{store(func(s *Store) { s.Err = errors.New("x") }), store(func(s *Store) { s.Doubted = 1 })}}, limits, Critical, "MAILSYNC CRITICAL"},
