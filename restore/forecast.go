@@ -57,7 +57,9 @@ type SafeUID struct {
 	Now           uint32 `json:"now"`
 	Safe          uint32 `json:"safe"`
 	HighestModSeq uint64 `json:"highest_modseq,omitempty"`
-	Command       string `json:"command"` // that raises it, to be run before the server opens the store to clients
+	// Command raises what the run does not raise itself, to be run before the
+	// server opens the store to clients; "" = nothing is left to raise.
+	Command string `json:"command"`
 }
 
 // Forecast sums up a plan.

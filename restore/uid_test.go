@@ -117,6 +117,9 @@ func TestFixUIDNext(t *testing.T) {
 	}
 	w.tune = func(o *PlanOptions) { o.FixUIDNext = true }
 	before := w.uidlist()
+	if b := w.forecast(w.plan("primary", "backup")); len(b.NextUID) != 1 || b.NextUID[0].Safe != 70+UIDMargin || b.NextUID[0].Command != "" {
+		t.Errorf("what the run raises itself is left to the operator: %+v", b.NextUID)
+	}
 	res := w.restore("primary", "backup")
 	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || len(got.records) != 5 {
 		t.Errorf("%v next %d", got.err, got.next)

@@ -227,14 +227,20 @@ func (u *uidPlanner) raise(f *folderPlan, s *uidState) []Action {
 		return nil
 	}
 	x := SafeUID{Folder: f.name, Now: s.next, Safe: beyond(max(known, s.next), arrivals)}
-	args := []string{"doveadm mailbox update --min-next-uid", strconv.FormatUint(uint64(x.Safe), 10)}
+	ours := b.p.o.FixUIDNext && s.there
+	args := []string{"doveadm mailbox update"}
+	if !ours {
+		args = append(args, "--min-next-uid", strconv.FormatUint(uint64(x.Safe), 10))
+	}
 	if m := u.modseq(f.name, v); m > 0 {
 		x.HighestModSeq = m + UIDMargin
 		args = append(args, "--min-highest-modseq", strconv.FormatUint(x.HighestModSeq, 10))
 	}
-	x.Command = strings.Join(append(args, "-u", shellQuote(b.m.Name), shellQuote(f.name)), " ")
+	if len(args) > 1 { // the counter of changes lies in the index, which only the server writes
+		x.Command = strings.Join(append(args, "-u", shellQuote(b.m.Name), shellQuote(f.name)), " ")
+	}
 	b.box.NextUID = append(b.box.NextUID, x)
-	if !b.p.o.FixUIDNext || !s.there {
+	if !ours {
 		return nil
 	}
 	return []Action{{
