@@ -38,6 +38,11 @@ func TestFind(t *testing.T) {
 		{"a variable that only a session has", "mail_location = maildir:/srv/mail/%u/%r\n", nil, "makes no layout"},
 		{"another inbox", "mail_location = maildir:/srv/%u:INBOX=/in/%u\n", &Store{Path: "/srv", Layout: "%u"}, "INBOX=/in/%u"},
 		{"indexes in memory", "mail_location = maildir:/srv/%u:INDEX=MEMORY\n", &Store{Path: "/srv", Layout: "%u"}, "no index files"},
+		{"2.3, Maildirs below their folders", "mail_location = maildir:/srv/%u:LAYOUT=fs:DIRNAME=mm\n", nil, "in a directory of its own, mm,"},
+		{"2.4, Maildirs below their folders", "mail_driver = maildir\nmail_path = /srv/%{user}\nmailbox_directory_name = mm\n", nil, "in a directory of its own, mm,"},
+		{"2.3, listescape", "mail_location = maildir:/srv/%u\nmail_plugins = quota listescape\n", &Store{Path: "/srv", Layout: "%u"}, `names (\ and two`},
+		{"2.3, listescape of one protocol", "mail_location = maildir:/srv/%u\nprotocol imap {\n  mail_plugins = listescape\n}\nplugin {\n  listescape_char = %\n}\n", &Store{Path: "/srv", Layout: "%u"}, `names (% and two`},
+		{"2.4, escaped names", "mail_driver = maildir\nmail_path = /srv/%{user}\nmailbox_list_storage_escape_char = ^\n", &Store{Path: "/srv", Layout: "%{user}"}, `names (^ and two`},
 		{"a second namespace", "mail_location = maildir:/srv/%u\nnamespace x {\n  location = maildir:/shared\n}\n", &Store{Path: "/srv", Layout: "%u"}, "/shared"},
 	} {
 		s, err := Parse([]byte("# 2.3.19.1 (9b53102964): /etc/dovecot/dovecot.conf\n" + c.text))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"mailsync/scan/maildir"
@@ -26,6 +27,7 @@ type Found struct {
 // location is mail_location of Dovecot 2.3, or what takes its place in 2.4.
 type location struct {
 	driver, path, control, index, layout string
+	below                                string // of a folder, where its Maildir lies; "" = it is the folder's directory
 	utf8                                 bool
 }
 
@@ -45,6 +47,13 @@ func (s *Settings) Find() Found {
 	if full, ok = atHome(full, home); !ok {
 		f.note("home directories come from the user database (%s): give the store a users list, address<TAB>path a line", cmp.Or(strings.Join(s.all("userdb/driver"), ", "), "not named"))
 		return f
+	}
+	if l.below != "" {
+		f.note("each folder's Maildir lies in a directory of its own, %s, below the folder's, which mailsync does not know: it would take that directory for a folder's name, so no store is described", l.below)
+		return f
+	}
+	if char := s.escape(); char != "" {
+		f.note("the server escapes characters of folder names (%s and two hexadecimal digits): mailsync calls such a folder as its directory is called on disk, and puts it back under that name", char)
 	}
 	st := &Store{FS: l.layout == "fs", UTF8: l.utf8}
 	if l.layout != "" && l.layout != "fs" && !strings.EqualFold(l.layout, "maildir++") {
@@ -86,7 +95,7 @@ func (s *Settings) location(f *Found) location {
 	if d := s.get("mail_driver"); d != "" {
 		return location{
 			driver: d, path: s.get("mail_path"), control: s.get("mail_control_path"), index: s.get("mail_index_path"),
-			layout: strings.ToLower(s.get("mailbox_list_layout")), utf8: s.get("mailbox_list_utf8") == "yes",
+			layout: strings.ToLower(s.get("mailbox_list_layout")), below: s.get("mailbox_directory_name"), utf8: s.get("mailbox_list_utf8") == "yes",
 		}
 	}
 	words := strings.Split(s.get("mail_location"), ":")
@@ -103,6 +112,8 @@ func (s *Settings) location(f *Found) location {
 			l.index = value
 		case "LAYOUT":
 			l.layout = strings.ToLower(value)
+		case "DIRNAME", "FULLDIRNAME":
+			l.below = value
 		case "UTF-8":
 			l.utf8 = true
 		case "VOLATILEDIR", "INDEXPVT", "INDEXCACHE", "LISTINDEX", "NO-NOSELECT", "BROKENCHAR", "ITERINDEX":
@@ -112,6 +123,22 @@ func (s *Settings) location(f *Found) location {
 		}
 	}
 	return l
+}
+
+// escape returns the character by which the server escapes folder names on
+// disk: that of the plugin listescape of 2.3, or the setting of 2.4; "" = none.
+func (s *Settings) escape() string {
+	if char := s.get("mailbox_list_storage_escape_char"); char != "" {
+		return char
+	}
+	for _, key := range []string{"mail_plugins", "protocol/mail_plugins"} {
+		for _, plugins := range s.all(key) {
+			if slices.Contains(strings.Fields(plugins), "listescape") {
+				return cmp.Or(s.get("plugin/listescape_char"), `\`)
+			}
+		}
+	}
+	return ""
 }
 
 // home is the template of the home directory: the fixed one of a user database,
