@@ -126,9 +126,10 @@ func (s *spool) at(e extent) io.Reader {
 func (s *spool) records(ctx context.Context) iter.Seq2[*planRecord, error] {
 	return func(yield func(*planRecord, error) bool) {
 		var buf []byte
+		r := bufio.NewReaderSize(nil, 64<<10)
 		for i := range s.boxes {
 			for _, e := range s.boxes[i].parts {
-				r := bufio.NewReaderSize(s.at(e), 64<<10)
+				r.Reset(s.at(e))
 				for left := e.to - e.from; left > 0; {
 					if ctx.Err() != nil {
 						yield(nil, context.Cause(ctx))
