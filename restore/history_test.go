@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
 
@@ -131,7 +133,7 @@ func TestHistories(t *testing.T) {
 		if _, err := os.Stat(w.store("spare")); err != nil {
 			m.mirror()
 		}
-		crash := time.Now()
+		afterNow()
 		for range rapid.IntRange(0, 10).Draw(rt, "deliveries before the crash") {
 			m.deliver("", ":2,S")
 			p := m.at[m.next-1].path(w, "primary", m.next-1)
@@ -142,6 +144,7 @@ func TestHistories(t *testing.T) {
 			}
 		}
 		// the cut
+		crash := time.Now()
 		lost := map[int]bool{}
 		for _, n := range m.live() {
 			p := m.at[n].path(w, "primary", n)
@@ -172,6 +175,19 @@ func TestHistories(t *testing.T) {
 			rt.Fatalf("a second plan has work: %v", summary(w.actions(p)))
 		}
 	})
+}
+
+// afterNow returns when files get stamps of after this moment: the clock by which
+// the kernel stamps them goes in ticks of some milliseconds.
+func afterNow() {
+	now := time.Now()
+	for {
+		var tick unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &tick); err != nil || time.Unix(tick.Unix()).After(now) {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 func check(rt *rapid.T, m *model, lost, have map[int]bool) {
