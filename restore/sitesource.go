@@ -16,9 +16,8 @@ import (
 	"mailsync/scan/maildir"
 )
 
-// FromSite returns a Source that reads messages of a local store. It keeps a
-// few directories open.
-func FromSite(s *Site) Source { return &siteSource{site: s, m: map[sourceKey]*sourceDir{}} }
+// FromSite returns a Source that reads messages of a local store.
+func FromSite(s *Site) *SiteSource { return &SiteSource{site: s, m: map[sourceKey]*sourceDir{}} }
 
 type sourceKey struct {
 	mailbox, dir string
@@ -36,7 +35,9 @@ type sourceDir struct {
 // sourceDirs is how many directories of a source stay open.
 const sourceDirs = 64
 
-type siteSource struct {
+// SiteSource is the Source of a local store. It keeps a few directories open
+// until it is closed.
+type SiteSource struct {
 	site *Site
 	mu   sync.Mutex
 	open *opener
@@ -44,7 +45,7 @@ type siteSource struct {
 	lru  list.List // of *sourceDir, the one used last in front
 }
 
-func (s *siteSource) dir(key sourceKey) (*sourceDir, error) {
+func (s *SiteSource) dir(key sourceKey) (*sourceDir, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.m[key]; x != nil {
@@ -95,14 +96,28 @@ func (s *siteSource) dir(key sourceKey) (*sourceDir, error) {
 	return x, nil
 }
 
-func (s *siteSource) release(x *sourceDir) {
+func (s *SiteSource) release(x *sourceDir) {
 	s.mu.Lock()
 	x.refs--
 	s.mu.Unlock()
 }
 
+// Close lets go of the store. Messages that are open stay so.
+func (s *SiteSource) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.m {
+		_ = x.d.Close()
+	}
+	if s.open != nil {
+		s.open.Close()
+	}
+	s.m, s.open = map[sourceKey]*sourceDir{}, nil
+	s.lru.Init()
+}
+
 // Open implements Source.
-func (s *siteSource) Open(ctx context.Context, a *Action) (io.ReadCloser, error) {
+func (s *SiteSource) Open(ctx context.Context, a *Action) (io.ReadCloser, error) {
 	name := string(a.FromName)
 	f, err := s.file(ctx, sourceKey{a.Ref.Mailbox, a.FromDir, a.FromSub}, name)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +142,7 @@ func closer(f *sourceFile, err error) (io.ReadCloser, error) {
 	return f, nil
 }
 
-func (s *siteSource) file(ctx context.Context, key sourceKey, name string) (*sourceFile, error) {
+func (s *SiteSource) file(ctx context.Context, key sourceKey, name string) (*sourceFile, error) {
 	if key.sub == 0 {
 		return nil, fs.ErrNotExist
 	}
@@ -139,7 +154,7 @@ func (s *siteSource) file(ctx context.Context, key sourceKey, name string) (*sou
 	return x.open(ctx, name)
 }
 
-func (s *siteSource) renamed(ctx context.Context, key sourceKey, unique string) (*sourceFile, error) {
+func (s *SiteSource) renamed(ctx context.Context, key sourceKey, unique string) (*sourceFile, error) {
 	x, err := s.dir(key)
 	if err != nil {
 		return nil, err
@@ -162,7 +177,7 @@ func (s *siteSource) renamed(ctx context.Context, key sourceKey, unique string) 
 }
 
 // SmallFile implements SmallFiles.
-func (s *siteSource) SmallFile(_ context.Context, a *Action, name string) ([]byte, error) {
+func (s *SiteSource) SmallFile(_ context.Context, a *Action, name string) ([]byte, error) {
 	x, err := s.dir(sourceKey{mailbox: a.Ref.Mailbox, dir: a.FromDir})
 	if err != nil {
 		return nil, err

@@ -38,12 +38,27 @@ func (p *inProcess) run(j *faulty.Injector, args ...string) *drive.Result {
 	go func() { code <- run(args, s) }()
 	select {
 	case c := <-code:
+		for _, name := range openBelow(p.g.Dir) {
+			p.t.Errorf("%v: %s: left open: %s", args, j.At, name)
+		}
 		return drive.Read(c, &out, errs.String())
 	case <-time.After(time.Minute):
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
 		p.t.Fatalf("%v: %s: no end", args, j.At)
 		return nil
 	}
+}
+
+// openBelow lists what this process has open below a directory.
+func openBelow(dir string) []string {
+	var out []string
+	list, _ := os.ReadDir("/proc/self/fd")
+	for _, e := range list {
+		if name, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasPrefix(name, dir+"/") {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // said is what a command has told, without what differs between two runs:

@@ -13,7 +13,6 @@ import (
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
-	"mailsync/restore"
 	"mailsync/restore/remote"
 	"mailsync/scan/beneath"
 	"mailsync/scan/budget"
@@ -89,7 +88,7 @@ func (h *server) OpenStore(_ context.Context, spec remote.Spec) (*remote.Served,
 		return nil, err
 	}
 	out := &remote.Served{
-		Source: sd.scanner, Witness: sd.scanner, Messages: restore.FromSite(sd.site()),
+		Source: sd.scanner, Witness: sd.scanner, Messages: sd.messages(),
 		Folders:  remote.Folders{FS: sd.store.Folders == config.FS, UTF8: sd.store.UTF8},
 		ReadOnly: h.readOnly,
 		Close:    func() error { sd.close(); return nil },

@@ -30,6 +30,7 @@ type side struct {
 	down     error                  // why nobody answers for it
 	set      *budget.Set            // of the disks that are read
 	calls    *place.Calls           // on the store; nil = the real ones
+	mail     *restore.SiteSource    // its messages, once they were asked for
 }
 
 func (s *side) close() {
@@ -38,6 +39,9 @@ func (s *side) close() {
 	}
 	if s.far != nil {
 		_ = s.far.Close()
+	}
+	if s.mail != nil {
+		s.mail.Close()
 	}
 	if s.scanner != nil {
 		s.scanner.Close()
@@ -129,7 +133,10 @@ func (d *downStore) Open(context.Context, string) (compare.View, error) {
 func (s *side) messages() restore.Source {
 	switch {
 	case s.scanner != nil:
-		return restore.FromSite(s.site())
+		if s.mail == nil {
+			s.mail = restore.FromSite(s.site())
+		}
+		return s.mail
 	case s.far != nil:
 		return s.far.Messages()
 	}

@@ -130,8 +130,7 @@ func (a *app) planUndo(ctx context.Context, id string, w *writeFlags) (*undoing,
 		_ = plan.Close()
 		return nil, none, nil, err
 	}
-	site := sd.site()
-	return &undoing{applied{site: site, src: restore.FromSite(site), of: id}, sd}, info, plan, nil
+	return &undoing{applied{site: sd.site(), src: sd.messages(), of: id}, sd}, info, plan, nil
 }
 
 // findRun finds a run by its id; "last" is the last that can be undone. far is
