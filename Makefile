@@ -43,9 +43,9 @@ e2e: build
 powerfail: build
 	$(GO) test -v -count=1 -timeout 6h -tags powerfail ./cmd/internal/powerfail $(ARGS)
 
-## hostile: planted links, devices, names and archives (root does more)
+## hostile: planted links, devices, names and archives (root does more; ARGS=-short: smaller)
 hostile: build
-	$(GO) test -count=1 -timeout 20m -tags hostile ./cmd/internal/hostile $(ARGS)
+	$(GO) test -count=1 -timeout 90m -tags hostile ./cmd/internal/hostile $(ARGS)
 
 ## faults: every system call of the binary fails once (needs strace)
 faults: build

@@ -263,3 +263,22 @@ func TestTooManyPathsToWatch(t *testing.T) {
 		}
 	}
 }
+
+// A UID list in which very many UIDs have one file name is told in so many
+// findings, not in as many as it has lines.
+func TestUIDListOfOneName(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	b.put("u/cur", "1.good", mail("x", 1000), ":2,S")
+	list := "3 V1700000000 N9000 G0123456789abcdef0123456789abcdef\n"
+	for i := range 5000 {
+		list += fmt.Sprintf("%d :1.good\n", i+1)
+	}
+	b.write("u/dovecot-uidlist", list)
+	b.old()
+	s := scanner(t, b.path, Options{})
+	m := mustLook(t, s, "u", nil, LookOptions{})
+	if n := len(m.kinds()); n != maxDuplicates+1 {
+		t.Errorf("%d findings", n)
+	}
+}

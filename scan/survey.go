@@ -247,6 +247,10 @@ func (fl *folderLook) smallFailed(name string, err error) {
 	fl.v.finding(manifest.Finding{Folder: fl.info.Name, File: name, Kind: kind, Certainty: certainty, Detail: err.Error()})
 }
 
+// maxDuplicates is how many UIDs of one list are told one by one that share
+// their file name with another: the list is its mailbox' owner's to write.
+const maxDuplicates = 100
+
 // readUIDs reads the folder's UID list.
 func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) {
 	name := uidListName(fl.branch.files)
@@ -287,11 +291,18 @@ func (fl *folderLook) readUIDs(d *beneath.Dir, files map[string]bool) {
 			fl.keepUIDs(errors.Is(err, maildir.ErrUIDList))
 		}
 		if index != nil {
-			for _, dup := range index.Duplicates() {
+			dups := index.Duplicates()
+			for i, dup := range dups {
+				detail := fmt.Sprintf("UIDs %d and %d belong to the same file name; the server keeps %d", dup.Lost, dup.Kept, dup.Kept)
+				if i == maxDuplicates {
+					detail = fmt.Sprintf("%d more UIDs belong to the file name of another one", len(dups)-i)
+				}
 				fl.v.finding(manifest.Finding{
-					Folder: fl.info.Name, File: name, Kind: manifest.UIDDuplicate, Certainty: manifest.Proof,
-					Detail: fmt.Sprintf("UIDs %d and %d belong to the same file name; the server keeps %d", dup.Lost, dup.Kept, dup.Kept),
+					Folder: fl.info.Name, File: name, Kind: manifest.UIDDuplicate, Certainty: manifest.Proof, Detail: detail,
 				})
+				if i == maxDuplicates {
+					break
+				}
 			}
 		}
 		return

@@ -167,6 +167,24 @@ var archives = []struct {
 	{"queue file with a loop of pointers", "queue/deferred/A/ABCDEF", func() []byte {
 		return []byte("C\x5f             10              20               1               0              10               0T\x111795337760 211520S\x0ff@example.net..p\x0f              0p\x0f             97p\x0f             97")
 	}},
+	{"queue file whose pointers lead back to large records", "queue/deferred/A/ABCDEF", func() []byte {
+		head := []byte(fmt.Sprintf("C\x5f%15d %15d %15d %15d %15d %15d", 10, 20, 1, 0, 10, 0) + "S\x0da@example.net" + "")
+		long := append([]byte{'O', 0x80, 0x80, 0x3c}, bytes.Repeat([]byte("o"), 0x3c<<14)...)
+		p := append(append(bytes.Clone(head), long...), "R\x10anna@example.org"...)
+		return append(p, fmt.Sprintf("p\x0f%15d", len(head))...)
+	}},
+	{"batch of very many short recipients", "short.bsmtp", func() []byte {
+		return []byte("MAIL FROM:<>\n" + strings.Repeat("RCPT TO:<a>\n", size(20_000_000, 2_000_000)) + "DATA\nMessage-ID: <short@example.net>\n\nx\n.\nMAIL FROM:<>\nRCPT TO:<anna@example.org>\nDATA\nMessage-ID: <after@example.net>\n\nx\n.\n")
+	}},
+	{"very many fields of recipients", "fields.eml", func() []byte {
+		return []byte(strings.Repeat("X-Envelope-To: "+strings.Repeat("a,", 5000)+"\n", size(2000, 300)) + "Message-ID: <fields@example.net>\n\nx\n")
+	}},
+	{"journal report of one line", "report.mbox", func() []byte {
+		return mboxOf([]byte("X-MS-Journal-Report:\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nSender: a@example.net\nTo: anna@example.org\n\n--b\nContent-Type: message/rfc822\n\nMessage-ID: <j@example.net>\n\n" + strings.Repeat("--b", 1<<20) + "\n"))
+	}},
+	{"Exim variable of the largest length", "input/1wMail-000001-Ab-H", func() []byte {
+		return []byte("1wMail-000001-Ab-H\nexim 100 100\n<a@example.net>\n1795337760 0\n-acl 1 9223372036854775807\nvalue\nXX\n1\nanna@example.org\n\n")
+	}},
 	{"an mbox that is all From lines", "from.mbox", func() []byte {
 		return bytes.Repeat([]byte("From a@example.net Tue Nov 24 10:00:00 2026\n"), 500000)
 	}},

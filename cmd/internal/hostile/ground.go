@@ -4,7 +4,6 @@ package hostile
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,15 +28,12 @@ type ground struct {
 	outside map[string]string
 }
 
-// long asks for the long run: all sizes as they were meant, more harms.
-var long = flag.Bool("long", false, "the long run")
-
-// size is a number of the long run, or a smaller one.
-func size(full, usual int) int {
-	if *long {
-		return full
+// size is a number as it was meant, or with -short a smaller one.
+func size(full, short int) int {
+	if testing.Short() {
+		return short
 	}
-	return usual
+	return full
 }
 
 const mark = "SECRET-7f3a91c4"

@@ -3,6 +3,8 @@
 package hostile
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -178,6 +180,9 @@ var plants = []plant{
 		}
 		return os.MkdirAll(filepath.Join(dir, "cur"), 0o700)
 	}},
+	{name: "trees deeper than a path can be", put: func(g *ground) error {
+		return errors.Join(deep(g.inbox("deeper"), size(5000, 600)), deep(filepath.Join(g.inbox("cur"), "1700000001.M1P1.dir:2,S"), size(5000, 600)))
+	}},
 	{name: "sparse file", put: func(g *ground) error {
 		n := int64(size(16, 1)) << 30
 		f, err := os.Create(filepath.Join(g.inbox("cur"), fmt.Sprintf("1700000001.M1P1.sparse,S=%d:2,S", n)))
@@ -210,6 +215,14 @@ var plants = []plant{
 		}
 		return os.WriteFile(g.inbox("dovecot-uidlist"), []byte(b.String()), 0o600)
 	}},
+	{name: "uidlist of one name", put: func(g *ground) error {
+		var b strings.Builder
+		b.WriteString("3 V1700000000 N1 G0123456789abcdef0123456789abcdef\n")
+		for i := range size(1000000, 100000) {
+			fmt.Fprintf(&b, "%d S1 W1 :same\n", i+1)
+		}
+		return os.WriteFile(g.inbox("dovecot-uidlist"), []byte(b.String()), 0o600)
+	}},
 	{name: "uidlist of one long line", put: func(g *ground) error {
 		return os.WriteFile(g.inbox("dovecot-uidlist"), append([]byte("3 V1 N1 G"), make([]byte, size(100, 20)<<20)...), 0o600)
 	}},
@@ -226,6 +239,22 @@ var plants = []plant{
 		}
 		copy(p, []byte{1, 3, 24, 0, 1, 0, 0, 0, 1, 0, 0, 0})
 		return os.WriteFile(g.inbox("dovecot.index.log"), p, 0o600)
+	}},
+	{name: "index log of very many expunges", put: func(g *ground) error {
+		// A loss is what makes anybody read it.
+		if err := os.Remove(g.e.Boxes[0].Folders[0].Messages[0].Path(g.store())); err != nil {
+			return err
+		}
+		p := make([]byte, 40, 64<<20)
+		copy(p, []byte{1, 3, 40, 0, 1, 0, 0, 0, 1, 0, 0, 0})
+		p[32] = 1 // little endian
+		for i := range uint32(size(2_000_000, 200_000)) {
+			p = binary.BigEndian.AppendUint32(p, 0x80808087) // 28 bytes
+			p = binary.LittleEndian.AppendUint32(p, 0x0000cd90|0x00002000)
+			p = binary.LittleEndian.AppendUint32(p, i+1)
+			p = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(p, uint64(i)*2654435761+1), uint64(i))
+		}
+		return errors.Join(os.WriteFile(g.inbox("dovecot.index.log"), p, 0o600), os.WriteFile(g.inbox("dovecot.index.log.2"), p, 0o600))
 	}},
 	{name: "huge header", put: func(g *ground) error {
 		p := []byte("Subject: x\nX-Long: " + strings.Repeat("y", size(100, 20)<<20) + "\n\nbody\n")
@@ -246,6 +275,29 @@ var plants = []plant{
 		}
 		return nil
 	}},
+}
+
+// deep makes directories in directories, by descriptors: no path leads to the
+// last of them.
+func deep(at string, levels int) error {
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	fd, err := unix.Open(at, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	for i := 0; err == nil && i < levels; i++ {
+		name := "ten-letters"
+		if i == levels-1 {
+			name = "cur"
+		}
+		if err = unix.Mkdirat(fd, name, 0o700); err != nil {
+			break
+		}
+		var next int
+		next, err = unix.Openat(fd, name, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		_ = unix.Close(fd)
+		fd = next
+	}
+	return errors.Join(err, unix.Close(fd))
 }
 
 func mailText(s string) []byte {
