@@ -4,21 +4,77 @@ import (
 	"archive/zip"
 	"context"
 	"io"
+	"io/fs"
+	"iter"
+	"maps"
 	"os"
-	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
+
+// held is an archive in memory: a file system would take most of a fuzzer's time.
+type held struct {
+	single bool
+	files  map[string]heldFile
+}
+
+type heldFile struct {
+	text string
+	mode os.FileMode
+}
+
+// Single implements Files.
+func (h held) Single() bool { return h.single }
+
+// Close implements Files.
+func (h held) Close() error { return nil }
+
+// Walk implements Files.
+func (h held) Walk(ctx context.Context) iter.Seq2[Found, error] {
+	return func(yield func(Found, error) bool) {
+		for _, name := range slices.Sorted(maps.Keys(h.files)) {
+			f, err := h.Open(ctx, name, 0)
+			if !yield(Found{Name: name, File: f}, err) {
+				return
+			}
+		}
+	}
+}
+
+// Open implements Files.
+func (h held) Open(_ context.Context, name string, offset int64) (*File, error) {
+	f, ok := h.files[name]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	r := strings.NewReader(f.text)
+	if _, err := r.Seek(offset, io.SeekStart); err != nil {
+		return nil, err
+	}
+	return &File{Content: heldContent{r}, Size: r.Size(), MTime: time.Unix(1_700_000_000, 0), Mode: f.mode}, nil
+}
+
+// Beside implements Files.
+func (h held) Beside(ctx context.Context, name, other string) (*File, error) {
+	if dir, _, ok := cutLast(name); ok {
+		other = dir + "/" + other
+	}
+	return h.Open(ctx, other, 0)
+}
+
+type heldContent struct{ *strings.Reader }
+
+// Close implements Content.
+func (heldContent) Close() error { return nil }
 
 // read feeds bytes to one archive under a name and checks what holds for any
 // input: no panic, no error but findings, no message larger than the input can
 // make, and each position is found again.
 func fuzzRead(t *testing.T, name string, mode os.FileMode, data []byte) {
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, data, mode); err != nil {
-		t.Fatal(err)
-	}
-	a, err := Open(path, Options{Memory: 4 << 10, MaxMessage: 1 << 20, MaxNesting: 3, ReceivedBy: []string{"gw.example.com"}})
+	files := held{single: true, files: map[string]heldFile{name: {string(data), mode}}}
+	a, err := New(name, files, Options{Memory: 4 << 10, MaxMessage: 1 << 20, MaxNesting: 3, ReceivedBy: []string{"gw.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +139,8 @@ func FuzzBSMTP(f *testing.F) {
 func FuzzPostfix(f *testing.F) {
 	f.Add([]byte("CO            332            182              1               0            332T\x111169404379 306437S\x03a@bM\x00N\x05hello" + "X\x00R\x03c@dE\x00"))
 	f.Add([]byte("CO            332            182              1               0            332p\x0f             81"))
+	f.Add([]byte(queue("Sa@b", "Adsn_orig_rcpt=rfc822;o@d", "Oo@d", "Rc@d", "p            138", "Rskipped@d", "M", "Nx", "X", "E")))
+	f.Add([]byte(queue("Sa@b") + record('O', strings.Repeat("o", 300)) + record('R', "c@d") + record('p', "             97")))
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "HOLD", 0o700, b) })
 }
 
@@ -118,6 +176,7 @@ func FuzzAmavis(f *testing.F) {
 func FuzzJournal(f *testing.F) {
 	f.Add([]byte(report("", "Sender: a@b\nTo: c@d, Expanded: l@d\n", plain(1))))
 	f.Add([]byte(report("base64", "U2VuZGVyOiA8Pg==\n", "")))
+	f.Add([]byte(report("quoted-printable", "To: \xe2\x84\xaa=40d, EXPANDED: l@d\n", plain(1))))
 	f.Add([]byte("X-MS-Journal-Report:\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nTo: a@b\n--b\nContent-Type: message/rfc822\n\n--b--"))
 	f.Fuzz(func(t *testing.T, b []byte) { fuzzRead(t, "a.eml", 0o600, b) })
 }
@@ -125,7 +184,11 @@ func FuzzJournal(f *testing.F) {
 // fuzzTree is fuzzRead for what lies in several files; the first is the one
 // that the fuzzer makes.
 func fuzzTree(t *testing.T, files map[string]string) {
-	a, err := Open(treeOf(t, files), Options{Memory: 4 << 10, MaxMessage: 1 << 20})
+	tree := held{files: map[string]heldFile{}}
+	for name, text := range files {
+		tree.files[name] = heldFile{text, 0o600}
+	}
+	a, err := New("tree", tree, Options{Memory: 4 << 10, MaxMessage: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +214,7 @@ func fuzzTree(t *testing.T, files map[string]string) {
 func FuzzExim(f *testing.F) {
 	f.Add([]byte(eximH(eximSeed)), []byte("hello\r\n.x\n"))
 	f.Add([]byte("1xV3NY-0004WI-2a-H\nu 0 0\n<>\n1 0\n-aclc x 3\na\nb\nYY a\nNN b\nNN c\n0\n\n"), []byte("x"))
+	f.Add([]byte("1xV3NY-0004WI-2a-H\nu 0 0\n<>\n1 0\n-acl 1 9223372036854775807\nv\nXX\n1\na@b\n\n"), []byte("x"))
 	f.Fuzz(func(t *testing.T, h, d []byte) {
 		fuzzTree(t, map[string]string{"input/1xV3NY-0004WI-2a-H": string(h), "input/1xV3NY-0004WI-2a-D": "1xV3NY-0004WI-2a-D\n" + string(d)})
 	})
@@ -158,6 +222,7 @@ func FuzzExim(f *testing.F) {
 
 func FuzzQuarantine(f *testing.F) {
 	f.Add("<a@b>\n\"c, d\"@e, f@g\n", "<>\n")
+	f.Add("a@b\r\n,,\n<\n\"\\", "")
 	f.Fuzz(func(t *testing.T, to, from string) {
 		fuzzTree(t, map[string]string{"q/1/message": plain(1), "q/1/recipients": to, "q/1/sender": from})
 	})
