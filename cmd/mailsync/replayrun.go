@@ -120,6 +120,9 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	}
 	stop()
 	a.tellSurvey(run, from)
+	if s := run.Survey(); s.Messages == 0 && s.Refused == 0 && s.Truncated == 0 {
+		return outcome{}, a.emptyArchive(from)
+	}
 	a.tellWindow(run)
 	if changed := replay.MapsChanged(opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
 		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then; [recipients] as_of names a directory that holds them as they were", ui.Time(changed))
@@ -203,6 +206,16 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 	a.tellAccount(&rep, &t, o, target, from)
 	code := run.Exit()
 	return outcome{findings: code == exitFindings, partial: code == exitPartial}, nil
+}
+
+// emptyArchive is what an archive without a single message comes to: more likely
+// a wrong directory, or one that is not mounted, than a gateway without mail.
+// Nothing is accounted for by it.
+func (a *app) emptyArchive(from *config.Archive) error {
+	return &ui.Problem{
+		What: "archive " + from.Name + ": no message was found in " + from.Path, Code: exitPartial,
+		Hint: "is it mounted, and is it the right directory? Nothing is known of any mail by this",
+	}
 }
 
 // replayProblem says what to do about an error of an archive or a replay.

@@ -129,11 +129,17 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 	f := plan.Forecast()
 	out := outcome{findings: f.Open > 0, partial: f.Unknown > 0}
 	if !o.writes() {
-		return a.keepPlan(ctx, plan, out, &o.writeFlags)
+		if out, err = a.keepPlan(ctx, plan, out, &o.writeFlags); err == nil && !f.Work() {
+			err = a.emptySources(ctx, sides[1:])
+		}
+		return out, err
 	}
 	if !f.Work() {
 		// What is left open is listed all the same.
 		if err := a.listPlan(ctx, plan); err != nil {
+			return out, err
+		}
+		if err := a.emptySources(ctx, sides[1:]); err != nil {
 			return out, err
 		}
 		return out, a.tidy(ctx, &o.writeFlags, applied{site: opt.Site, there: there})
@@ -150,6 +156,17 @@ func (a *app) restore(ctx context.Context, target string, o *restoreFlags) (outc
 		a.tellRestored(target, &did)
 	}
 	return did, err
+}
+
+// emptySources is for a plan without work: a source that holds no mailbox at all
+// is no reason to believe that everything is in place.
+func (a *app) emptySources(ctx context.Context, sources []*side) error {
+	for _, s := range sources {
+		if s != nil && s.empty(ctx) && ctx.Err() == nil {
+			return a.emptyStore(s.store)
+		}
+	}
+	return cancelled(ctx)
 }
 
 // restoreSides opens target and sources, and the stores that only --recorded

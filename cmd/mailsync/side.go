@@ -96,6 +96,21 @@ func (s *side) hasRecord() bool {
 	return ok
 }
 
+// unfinished tells whether no scan of the store has come to its end yet: not
+// every message is recorded.
+func (s *side) unfinished() bool {
+	return s.base != nil && s.base.Record().Complete.Began.IsZero()
+}
+
+// empty tells whether the store was looked at and no mailbox is there: more
+// likely it is not mounted than that it is a store of nobody.
+func (s *side) empty(ctx context.Context) bool {
+	for range s.source().Mailboxes(ctx) {
+		return false // a mailbox, or that it cannot be told
+	}
+	return true
+}
+
 // compared is the side in a comparison.
 func (s *side) compared() compare.Side {
 	c := compare.Side{Source: s.source(), Witness: s.witness()}

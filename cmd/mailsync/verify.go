@@ -213,6 +213,10 @@ func (a *app) baseline(sd *side) {
 		a.out.Say("%s has no record yet: it is checked against itself alone.", ui.Name(sd.store.Name))
 		return
 	}
+	if sd.unfinished() {
+		a.out.Say("%s, against what an unfinished scan has recorded since %s; what that did not reach is checked against itself alone.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
+		return
+	}
 	a.out.Say("%s, against its record of %s.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
 }
 
@@ -283,6 +287,9 @@ func (a *app) tellVerified(sd *side, r *verify.Result, took time.Duration) {
 		a.out.Say("No damage in what could be looked at; the rest is not known.")
 	case !sd.hasRecord():
 		a.out.Say("Nothing contradicts itself. Change and loss can be told once there is a record:")
+		a.next("scan", sd.store.Name)
+	case sd.unfinished():
+		a.out.Say("Nothing contradicts itself, or what is recorded. Change and loss of the rest can be told once a scan was finished:")
 		a.next("scan", sd.store.Name)
 	default:
 		a.out.Say("%s", a.out.Style.Green("Every message is what it was when it was recorded; none is damaged or missing."))

@@ -173,6 +173,13 @@ func positioned(file string, err error) error {
 	if errors.As(err, &bad) {
 		row, col := bad.Position()
 		msg := strings.TrimPrefix(bad.Error(), "toml: ")
+		if m := wrongType.FindStringSubmatch(msg); m != nil {
+			kind, ok := map[string]string{"string": "a text in quotes", "bool": "true or false", "int": "a number", "int64": "a number"}[m[2]]
+			if !ok {
+				kind = "another kind of value"
+			}
+			msg = fmt.Sprintf("%s is wanted, and a TOML %s stands there", kind, m[1])
+		}
 		if k := bad.Key(); len(k) > 0 && !strings.Contains(msg, k[len(k)-1]) {
 			msg = fmt.Sprintf("%s: %s", strings.Join(k, "."), msg)
 		}
@@ -180,6 +187,9 @@ func positioned(file string, err error) error {
 	}
 	return fmt.Errorf("%w: %s: %w", ErrConfig, file, err)
 }
+
+// wrongType is how the decoder tells of a value of the wrong kind.
+var wrongType = regexp.MustCompile(`^cannot decode TOML (.+) into (?:struct field .* of type|a Go value of type) (\S+)$`)
 
 // PositionError is an error at one place of the configuration file. Line and
 // Column count from 1; a Column of 0 is not known.
