@@ -370,6 +370,9 @@ func planSentence(f *restore.Forecast) string {
 		if f.Unknown > 0 {
 			return "There is nothing to do in what could be looked at."
 		}
+		if f.Deleted > 0 {
+			return "There is nothing to do: what the sources hold is in place, or was deleted."
+		}
 		return "There is nothing to do: what the sources hold is in place."
 	}
 	var parts []string

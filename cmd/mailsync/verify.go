@@ -291,6 +291,8 @@ func (a *app) tellVerified(sd *side, r *verify.Result, took time.Duration) {
 	case sd.unfinished():
 		a.out.Say("Nothing contradicts itself, or what is recorded. Change and loss of the rest can be told once a scan was finished:")
 		a.next("scan", sd.store.Name)
+	case r.Vanished > 0:
+		a.out.Say("Every message that is there is what it was when it was recorded; none is damaged.")
 	default:
 		a.out.Say("%s", a.out.Style.Green("Every message is what it was when it was recorded; none is damaged or missing."))
 	}
