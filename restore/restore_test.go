@@ -92,7 +92,8 @@ func TestDecisions(t *testing.T) {
 	w.put("backup", "a", "", 900, ":2,S") // the target was never seen with it
 	w.scan("primary")
 	w.must(os.Remove(w.path("primary", "a", "cur", msgName(3)+":2,S"))) // an ordinary deletion
-	w.put("backup", "a", "", 901, ":2,S")                               // came later
+	afterNow()
+	w.put("backup", "a", "", 901, ":2,S") // came later
 	res := w.restore("primary", "backup")
 	got := summary(res.actions)
 	want := []string{"done add a/INBOX", "skipped add a/INBOX deleted", "skipped add a/INBOX undecided"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -94,6 +95,26 @@ func (a *app) complete(root *cobra.Command) {
 				}
 			}
 			_ = c.RegisterFlagCompletionFunc(flag, complete)
+		}
+	}
+}
+
+// ownCompletionWords gives the commands that write completions, which cobra makes,
+// the voice and the width of the others.
+func ownCompletionWords(root *cobra.Command) {
+	load := map[string]string{
+		"bash": "source <(%s)", "zsh": "source <(%s)", "fish": "%s | source",
+		"powershell": "%s | Out-String | Invoke-Expression",
+	}
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
+		}
+		c.Short, c.Long = "the completions of a shell", ""
+		onlyHolds(c)
+		for _, shell := range c.Commands() {
+			shell.Short = "the completions of " + shell.Name()
+			shell.Long = "Writes a script to standard output. To load it into this shell:\n\n  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}
 	}
 }

@@ -25,7 +25,6 @@ func (a *app) manCommand() *cobra.Command {
 				return manPages(all, root)
 			}
 			root.InitDefaultHelpCmd()
-			root.InitDefaultCompletionCmd()
 			c, rest, err := root.Find(args)
 			if err != nil || len(rest) > 0 {
 				return usage("no such command: %s", strings.Join(args, " "))
@@ -45,7 +44,7 @@ func manName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(
 
 // manPages writes the page of a command and of those below it into a directory.
 func manPages(dir string, c *cobra.Command) error {
-	if c.Hidden || slices.Contains([]string{"help", "completion"}, c.Name()) {
+	if c.Hidden || c.Name() == "help" {
 		return nil
 	}
 	for _, sub := range c.Commands() {

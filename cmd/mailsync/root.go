@@ -88,12 +88,7 @@ STORE on another host is host:/path.`,
 	}
 	root.AddCommand(a.manCommand())
 	root.InitDefaultCompletionCmd(a.args...)
-	for _, c := range root.Commands() {
-		if c.Name() == "completion" {
-			c.Short = "the completions of a shell"
-			onlyHolds(c)
-		}
-	}
+	ownCompletionWords(root)
 	a.complete(root)
 	return root
 }
