@@ -47,6 +47,9 @@ func (fl *folderLook) evidence(old *manifest.Entry) (ev manifest.Evidence, unsur
 	case gone == maildir.Noticed:
 		return manifest.ServerNoticed, false
 	case fl.uids != nil && fl.uids.UID(base) != 0:
+		if fl.expunged(fl.uids.UID(base)) {
+			return manifest.NoEvidence, true
+		}
 		return manifest.ServerUnaware, false
 	}
 	return manifest.NoEvidence, fl.halfUIDs || nameless || err != nil
@@ -106,6 +109,38 @@ func (fl *folderLook) concerns(log *serverLog) bool {
 // second loss the log says no more than that, and the UID list soon nothing.
 func (fl *folderLook) nameless(log *serverLog) bool {
 	return fl.concerns(log) && log.LostFrom(fl.rec.UIDNext)
+}
+
+// expunged tells whether the server's index shows that it knows of a message
+// that it is gone, although its UID list, which it writes anew only now and then,
+// still has the line. Whether somebody had asked for that stood in a log that it
+// has thrown away.
+func (fl *folderLook) expunged(uid uint32) bool {
+	if fl.index == nil {
+		fl.index = fl.indexed()
+	}
+	return fl.index.UIDValidity == fl.info.UIDValidity && fl.index.Expunged(uid)
+}
+
+// indexed reads the server's index. Where there is none, or it cannot be read,
+// it knows nothing.
+func (fl *folderLook) indexed() *maildir.Index {
+	none := new(maildir.Index)
+	d, err := fl.logDir()
+	if err != nil {
+		return none
+	}
+	defer d.Close()
+	f, err := d.OpenFile("dovecot.index")
+	if err != nil {
+		return none
+	}
+	defer f.Close()
+	x, err := maildir.ReadIndex(f)
+	if err != nil {
+		return none
+	}
+	return x
 }
 
 // logDir opens the directory of the folder's log.

@@ -213,6 +213,54 @@ func TestLostUnderANewUID(t *testing.T) {
 	}
 }
 
+// TestListedAndExpunged: the UID list keeps the lines of what the server knows
+// to be gone. Where its index shows that it does, and its log is too young to
+// tell why, the message is not taken for lost without the server's knowledge.
+func TestListedAndExpunged(t *testing.T) {
+	b := newTree(t)
+	b.maildir("u")
+	files := b.many("u/cur", 40)
+	b.listed("u", files...)
+	b.old()
+	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b.remove(files[4])
+	index := func(validity, next uint32, without ...uint32) string {
+		p := make([]byte, 120)
+		le := binary.LittleEndian
+		p[0], p[2], p[12] = 7, 120, 1
+		n := uint32(0)
+		for uid := uint32(1); uid < next; uid++ {
+			if !slices.Contains(without, uid) {
+				p = append(le.AppendUint32(p, uid), make([]byte, 8)...)
+				n++
+			}
+		}
+		for at, v := range map[int]uint32{4: 120, 8: 12, 16: 9, 24: validity, 28: next, 32: n} {
+			le.PutUint32(p[at:], v)
+		}
+		return string(p)
+	}
+	for _, c := range []struct{ name, index, log, want string }{
+		{"the server knows", index(7, 41, 5), "", "none"},
+		{"the server noticed", index(7, 41, 5), expungeLog(false, 5), "server_noticed_loss"},
+		{"somebody asked", index(7, 41, 5), expungeLog(true, 5), "server_expunge"},
+		{"the server has it still", index(7, 41, 6), "", "server_unaware"},
+		{"the index is older than the message", index(7, 5), "", "server_unaware"},
+		{"an index of another time", index(8, 41, 5), "", "server_unaware"},
+		{"a torn index", index(7, 41, 5)[:200], "", "server_unaware"},
+	} {
+		b.write("u/dovecot.index", c.index)
+		b.write("u/dovecot.index.log", c.log)
+		if c.log == "" {
+			b.remove("u/dovecot.index.log")
+		}
+		m := mustLook(t, scanner(t, b.path, Options{}), "u", rec, LookOptions{})
+		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
+			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
+		}
+	}
+}
+
 // TestUndoNotKnown: what mailsync's own journals cannot tell is not known, and
 // makes no deletion; what the server's files tell stands.
 func TestUndoNotKnown(t *testing.T) {

@@ -43,11 +43,12 @@ type folderLook struct {
 	pending  int      // tasks on their way
 	produced bool
 
-	log       *serverLog // nil: not read yet
-	saved     *serverLog // nil: not read yet
-	keptUIDs  bool       // the record's UIDs stand where uids knows none
-	tableGone string     // the keyword table that was recorded and is gone
-	lettered  int64      // names with keyword letters
+	log       *serverLog     // nil: not read yet
+	saved     *serverLog     // nil: not read yet
+	index     *maildir.Index // nil: not read yet
+	keptUIDs  bool           // the record's UIDs stand where uids knows none
+	tableGone string         // the keyword table that was recorded and is gone
+	lettered  int64          // names with keyword letters
 	alternate int64
 	altName   string
 }

@@ -253,6 +253,14 @@ func TestDovecotAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if xf, err = os.Open(filepath.Join(p.IndexDir(""), IndexFile)); err != nil {
+		t.Fatal(err)
+	}
+	known, err := ReadIndex(xf)
+	_ = xf.Close()
+	if err != nil || known.Messages != h.Messages || known.Expunged(known.NextUID) {
+		t.Errorf("its records: %+v, %v", known, err)
+	}
 	dump := d.do("", "dump", "-t", "index", filepath.Join(p.IndexDir(""), IndexFile))
 	for field, got := range map[string]uint32{"log file seq": h.LogSeq, "log file head offset": h.LogHead, "log file tail offset": h.LogTail, "next uid": h.NextUID} {
 		m := regexp.MustCompile(`(?m)^` + field + `[ .]*= (\d+)`).FindStringSubmatch(dump)

@@ -256,6 +256,56 @@ func TestBrokenIndexHeaders(t *testing.T) {
 	}
 }
 
+// indexOf is a little-endian dovecot.index with the UIDs, whose records have 12
+// bytes.
+func indexOf(validity, next uint32, uids ...uint32) []byte {
+	p := make([]byte, 120, 120+12*len(uids))
+	le := binary.LittleEndian
+	p[0], p[2], p[12] = 7, 120, 1
+	for at, v := range map[int]uint32{4: 120, 8: 12, 16: 9, 24: validity, 28: next, 32: uint32(len(uids))} {
+		le.PutUint32(p[at:], v)
+	}
+	for _, uid := range uids {
+		p = append(le.AppendUint32(p, uid), make([]byte, 8)...)
+	}
+	return p
+}
+
+func TestIndexUIDs(t *testing.T) {
+	t.Parallel()
+	good := indexOf(7, 9, 1, 2, 3, 5, 8)
+	x, err := ReadIndex(bytes.NewReader(good))
+	if err != nil || x.UIDValidity != 7 || x.Messages != 5 {
+		t.Fatal(x, err)
+	}
+	for uid, want := range map[uint32]bool{0: false, 1: false, 3: false, 4: true, 5: false, 7: true, 8: false, 9: false, 1 << 31: false} {
+		if got := x.Expunged(uid); got != want {
+			t.Errorf("UID %d is expunged: %v", uid, got)
+		}
+	}
+	if x, err := ReadIndex(bytes.NewReader(indexOf(7, 3))); err != nil || !x.Expunged(2) {
+		t.Errorf("an empty folder: %v %v", x, err)
+	}
+	if new(Index).Expunged(1) {
+		t.Error("no index knows of an expunge")
+	}
+	for n := range good {
+		if _, err := ReadIndex(bytes.NewReader(good[:n])); !errors.Is(err, ErrIndex) {
+			t.Errorf("cut at %d: %v", n, err)
+		}
+	}
+	for name, p := range map[string][]byte{
+		"out of order": indexOf(7, 9, 2, 1), "twice": indexOf(7, 9, 2, 2), "UID 0": indexOf(7, 9, 0), "beyond the next": indexOf(7, 9, 9),
+		"records of nothing": append(append(bytes.Clone(good[:8]), 0, 0, 0, 0), good[12:]...),
+		"huge records":       append(append(bytes.Clone(good[:8]), 255, 255, 255, 255), good[12:]...),
+		"a huge header":      append(append(bytes.Clone(good[:4]), 255, 255, 255, 255), good[8:]...),
+	} {
+		if _, err := ReadIndex(bytes.NewReader(p)); !errors.Is(err, ErrIndex) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzIndexLog(f *testing.F) {
 	f.Add(history(binary.LittleEndian).Bytes())
 	f.Add(history(binary.BigEndian).Bytes())
@@ -270,6 +320,9 @@ func FuzzIndexLog(f *testing.F) {
 			t.Fatal(r, n)
 		}
 		l.UID(1)
+		if _, err := ReadIndex(bytes.NewReader(p)); err != nil && !errors.Is(err, ErrIndex) {
+			t.Fatal(err)
+		}
 		if _, err := ReadIndexHeader(bytes.NewReader(p)); err != nil && !errors.Is(err, ErrIndex) {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 // for a message that its owner deleted.
 func TestLostTwice(t *testing.T) {
 	d, _ := ready(t, 60)
-	d.configure("mail_index_log_rotate_min_size = 4k\nmail_index_log_rotate_max_size = 8k\nmail_index_log_rotate_min_age = 1s\n")
+	d.configure(shortLogs)
 	b := product(t, d)
 	clean(t, b, "scan", "primary")
 	clean(t, b, "scan", "backup")
@@ -42,6 +42,81 @@ func TestLostTwice(t *testing.T) {
 	if now := d.uidOf(t, base); now <= uid {
 		t.Fatalf("put back under UID %d, was %d", now, uid)
 	}
+	d.turnLog(t, uid)
+
+	// When another one comes back the server writes its UID list anew, without
+	// what is gone by then.
+	lose(t, d.filesNamed(t, maildir.ParseName(filepath.Base(inbox[1])).ServerBase))
+	d.look(anna)
+	restore(0)
+	lose(t, d.filesNamed(t, base))
+	d.look(anna)
+	if left := d.uidOf(t, base); left != 0 {
+		t.Fatalf("the UID list still has it, as %d: this tests nothing", left)
+	}
+	r := run(t, b, []int{1}, "restore", "primary", "--from", "backup", "--mailbox", anna, "--dry-run")
+	for _, a := range r.Find("action") {
+		if strings.Contains(a.File, base) && (a.State != "skipped" || !strings.Contains(a.Detail, "without evidence of loss or deletion")) {
+			t.Errorf("a message that may be lost or deleted: %s", a.Raw)
+		}
+		if strings.Contains(a.Detail, "deleted:") {
+			t.Errorf("nobody has deleted anything: %s", a.Raw)
+		}
+	}
+	restore(0)
+	if now := d.filesNamed(t, base); len(now) != 1 {
+		t.Errorf("it is there %d times", len(now))
+	}
+}
+
+// A user deletes a message, and the server's log of that turns over. Its UID
+// list still has the line; its index shows that it knows. Nothing tells then who
+// is to blame: the message is not put back unasked.
+func TestDeletedAndForgotten(t *testing.T) {
+	d, _ := ready(t, 60)
+	d.configure(shortLogs)
+	b := product(t, d)
+	clean(t, b, "scan", "primary")
+	clean(t, b, "scan", "backup")
+	inbox := messageFiles(t, filepath.Join(d.maildir(anna), "cur"))
+	c := d.mustLogin(anna)
+	defer c.Close()
+	if _, err := c.Select("INBOX", nil).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(c, imap.SeqSetNum(5)); err != nil {
+		t.Fatal(err)
+	}
+	base := ""
+	for _, f := range inbox {
+		name := maildir.ParseName(filepath.Base(f)).ServerBase
+		if len(d.filesNamed(t, name)) == 0 {
+			base = name
+		}
+	}
+	uid := d.uidOf(t, base)
+	if uid == 0 || d.inLog(t, uid) != maildir.Requested {
+		t.Fatalf("UID %d of %q is not deleted: this tests nothing", uid, base)
+	}
+	d.turnLog(t, uid)
+	if d.uidOf(t, base) == 0 {
+		t.Fatal("the UID list has it no more: this tests nothing")
+	}
+	r := run(t, b, []int{1}, "restore", "primary", "--from", "backup", "--mailbox", anna, "--dry-run")
+	for _, a := range r.Find("action") {
+		if a.State != "skipped" || !strings.Contains(a.File, base) {
+			t.Errorf("one message is gone, and its owner deleted it: %s", a.Raw)
+		}
+	}
+}
+
+// shortLogs makes the server's logs turn over within some hundred changes.
+const shortLogs = "mail_index_log_rotate_min_size = 4k\nmail_index_log_rotate_max_size = 8k\nmail_index_log_rotate_min_age = 1s\n"
+
+// turnLog changes flags until the server's log of anna's INBOX says nothing of a
+// UID any more.
+func (d *dovecot) turnLog(t *testing.T, uid uint32) {
+	t.Helper()
 	c := d.mustLogin(anna)
 	defer c.Close()
 	sel, err := c.Select("INBOX", nil).Wait()
@@ -62,32 +137,6 @@ func TestLostTwice(t *testing.T) {
 		}
 		return d.inLog(t, uid) == maildir.NotInLog
 	})
-
-	// When another one comes back the server writes its UID list anew, without
-	// what is gone by then.
-	other := []string{inbox[1]}
-	lose(t, other)
-	d.look(anna)
-	restore(0)
-	lost := d.filesNamed(t, base)
-	lose(t, lost)
-	d.look(anna)
-	if left := d.uidOf(t, base); left != 0 {
-		t.Fatalf("the UID list still has it, as %d: this tests nothing", left)
-	}
-	r := run(t, b, []int{1}, "restore", "primary", "--from", "backup", "--mailbox", anna, "--dry-run")
-	for _, a := range r.Find("action") {
-		if strings.Contains(a.File, base) && (a.State != "skipped" || !strings.Contains(a.Detail, "without evidence of loss or deletion")) {
-			t.Errorf("a message that may be lost or deleted: %s", a.Raw)
-		}
-		if strings.Contains(a.Detail, "deleted:") {
-			t.Errorf("nobody has deleted anything: %s", a.Raw)
-		}
-	}
-	restore(0)
-	if now := d.filesNamed(t, base); len(now) != 1 {
-		t.Errorf("it is there %d times", len(now))
-	}
 }
 
 // filesNamed are the files of anna's INBOX with that base name.
