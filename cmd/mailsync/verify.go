@@ -214,7 +214,7 @@ func (a *app) baseline(sd *side) {
 		return
 	}
 	if sd.unfinished() {
-		a.out.Say("%s, against what an unfinished scan has recorded since %s; what that did not reach is checked against itself alone.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
+		a.out.Say("%s, against what an unfinished scan has recorded (begun %s); what that did not reach is checked against itself alone.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
 		return
 	}
 	a.out.Say("%s, against its record of %s.", a.out.Style.Bold(ui.Name(sd.store.Name)), a.when(at))
