@@ -24,6 +24,7 @@ type ground struct {
 	dir     string
 	e       *sample.Estate
 	bin     drive.Bin
+	memory  int64  // that a run may take
 	secret  []byte // the bytes of outside/secret
 	outside map[string]string
 }
@@ -56,7 +57,7 @@ func product(t *testing.T) string {
 
 func newGround(t *testing.T, opt sample.Options) *ground {
 	t.Helper()
-	g := &ground{t: t, dir: t.TempDir(), e: sample.New(opt)}
+	g := &ground{t: t, dir: t.TempDir(), e: sample.New(opt), memory: 400 << 20}
 	g.bin = drive.Bin{Path: product(t), State: g.path("state"), Limit: time.Minute}
 	must(t, g.e.Write(g.store()))
 	must(t, g.e.Write(g.replica()))
@@ -172,7 +173,7 @@ func (g *ground) judge(r *drive.Result, codes []int, args []string) {
 	if leaks(r.Stdout) || leaks(r.Stderr) || slices.ContainsFunc(r.Lines, func(l drive.Line) bool { return leaks(l.Raw) }) {
 		g.t.Errorf("%s: what lies outside is in the output", what)
 	}
-	if r.MaxRSS > 400<<20 {
+	if r.MaxRSS > g.memory {
 		g.t.Errorf("%s: %d MiB of memory", what, r.MaxRSS>>20)
 	}
 }
