@@ -273,15 +273,17 @@ func readRecord(r *bufio.Reader, buf []byte) ([]byte, error) {
 	if n > maxRecord {
 		return buf, fmt.Errorf("record of %d bytes in the spool", n)
 	}
-	if cap(buf) < int(n) {
-		buf = make([]byte, n, 2*n)
-	}
-	buf = buf[:n]
-	if _, err := io.ReadFull(r, buf); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
+	buf = buf[:0]
+	for len(buf) < int(n) { // memory grows with what is there, not with what is claimed
+		at := len(buf)
+		buf = slices.Grow(buf, min(int(n)-at, 256<<10))
+		buf = buf[:min(int(n), cap(buf))]
+		if _, err := io.ReadFull(r, buf[at:]); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return buf, err
 		}
-		return buf, err
 	}
 	return buf, nil
 }

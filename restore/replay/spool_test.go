@@ -12,6 +12,7 @@ func FuzzSpool(f *testing.F) {
 	f.Add(d.encode())
 	f.Add([]byte("\x05hello\x00"))
 	f.Add([]byte("\xff\xff\xff\xff\x7f"))
+	f.Add([]byte("\xff\xff\xff\x1f" + "a claim of 64 MiB"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if d, err := decodeDelivered(data); err == nil {
 			again, err := decodeDelivered(d.encode())
