@@ -72,7 +72,8 @@ func (a *app) keepLog(cmd *cobra.Command) error {
 func (a *app) logStore(s *config.Store, rec *manifest.Store, offline bool) {
 	l := page.Store{Head: ui.Head{V: 1, Type: "store"}, Store: s.Name, Path: s.Path, Role: s.Role.String(), Offline: offline}
 	if rec != nil {
-		l.Recorded = scanned(rec.Record()).UTC()
+		r := rec.Record()
+		l.Recorded = r.Complete.Began.UTC()
 	}
 	if st, err := os.Stat(s.Path); err == nil {
 		if sys, ok := st.Sys().(*syscall.Stat_t); ok {

@@ -2,6 +2,7 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (r *Report) Sentence() string {
 	var s string
 	switch command {
 	case "scan", "verify":
-		s = r.checked()
+		s = r.checked(command)
 	case "diff":
 		s = r.compared()
 	case "replay", "audit":
@@ -66,20 +67,33 @@ func (r *Report) Sentence() string {
 	return s
 }
 
-func (r *Report) checked() string {
+func (r *Report) checked(command string) string {
 	n := r.Count
 	all := ui.Plural(n("messages"), "message") + " in " + ui.Plural(n("mailboxes"), "mailbox")
+	were := " were"
+	if n("messages") == 1 {
+		were = " was"
+	}
 	damaged, suspect := n("damaged"), n("suspect")
 	hit := r.mailboxesHit()
 	switch {
 	case damaged+suspect == 0 && r.State() == Partial:
 		return "No damage was found in the " + all + " that could be checked."
+	case damaged+suspect == 0 && command == "scan" && r.unrecorded():
+		return "All is well: " + all + were + " recorded for the first time, and none shows damage."
+	case damaged+suspect == 0 && r.unrecorded():
+		return "No damage was found in " + all + ". There was no whole record to compare them with: what is missing or was changed is not known."
 	case damaged+suspect == 0:
-		return "All is well: " + all + " were checked, and none is damaged or missing."
+		return "All is well: " + all + were + " checked, and none is damaged or missing."
 	case hit == 1:
 		return sentence("Of %s, %s damaged and %s suspected or missing; one mailbox is concerned. Nothing was changed.", all, be(damaged), ui.Count(suspect))
 	}
 	return sentence("Of %s, %s damaged and %s suspected or missing; %s are concerned. Nothing was changed.", all, be(damaged), ui.Count(suspect), ui.Plural(hit, "mailbox"))
+}
+
+// unrecorded tells whether a store had no whole record when the run began.
+func (r *Report) unrecorded() bool {
+	return slices.ContainsFunc(r.stores, func(s Store) bool { return s.Recorded.IsZero() })
 }
 
 func (r *Report) mailboxesHit() int64 {
