@@ -250,7 +250,9 @@ func TestEveryCall(t *testing.T) {
 					continue
 				}
 				hits++
-				mute := r.Code == 74 && strings.Contains(r.Stderr, "standard output cannot be written")
+				// A call without a path may be one on standard output. Each thread's first
+				// fails: the word of that to standard error may be another thread's first.
+				mute := r.Code == 74 && (strings.Contains(r.Stderr, "standard output cannot be written") || f.path == "" && r.Stderr == "")
 				// Go's runtime wakes its poller by a write of its own, and gives up where that fails.
 				killed := strings.HasPrefix(f.what, "signal") || strings.Contains(r.Stderr, "runtime: netpollBreak write failed")
 				if !killed && !mute {
