@@ -25,7 +25,7 @@ test:
 
 ## race: the same under the race detector (needs a C compiler)
 race:
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on ./...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -shuffle=on ./...
 
 ## demo: the main job end to end on a made-up estate, each step checked; no config, no root, no server
 demo: build
