@@ -13,10 +13,9 @@ import (
 	"mailsync/manifest/durable"
 )
 
-// What undo has taken back is no deletion, whatever scans ran in between: the
-// loss is what it was before. A deletion stays one, and what came back another
-// way and went again is no business of the undo.
-func TestUndoIsNoDeletion(t *testing.T) {
+// threePutBack restores three messages of a recorded primary that were lost.
+func threePutBack(t *testing.T) (*world, result) {
+	t.Helper()
 	w := newWorld(t)
 	w.maildir("backup", "a", "")
 	w.maildir("primary", "a", "")
@@ -30,6 +29,14 @@ func TestUndoIsNoDeletion(t *testing.T) {
 	}
 	w.tune = func(o *PlanOptions) { o.Undelete = true }
 	res := w.restore("primary", "backup")
+	return w, res
+}
+
+// What undo has taken back is no deletion, whatever scans ran in between: the
+// loss is what it was before. A deletion stays one, and what came back another
+// way and went again is no business of the undo.
+func TestUndoIsNoDeletion(t *testing.T) {
+	w, res := threePutBack(t)
 	if res.counts.Done != 3 {
 		t.Fatalf("%d came back", res.counts.Done)
 	}
@@ -71,19 +78,7 @@ func TestUndoIsNoDeletion(t *testing.T) {
 // where it cannot be read: no message that is gone counts as deleted then, or as
 // taken back. What was recorded after the journal was last written to is known.
 func TestUndoThatCannotBeRead(t *testing.T) {
-	w := newWorld(t)
-	w.maildir("backup", "a", "")
-	w.maildir("primary", "a", "")
-	for n := range 12 {
-		w.put("backup", "a", "", n, ":2,S")
-		w.put("primary", "a", "", n, ":2,S")
-	}
-	w.scan("primary", "backup")
-	for n := range 3 {
-		w.must(os.Remove(w.path("primary", "a", "cur", msgName(n)+":2,S")))
-	}
-	w.tune = func(o *PlanOptions) { o.Undelete = true }
-	res := w.restore("primary", "backup")
+	w, res := threePutBack(t)
 	w.tune = nil
 	w.scan("primary")
 	undo := w.undo("primary", res.id)

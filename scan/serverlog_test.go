@@ -84,6 +84,26 @@ func refuse(name string, errno unix.Errno, reading bool) beneath.Calls {
 	return c
 }
 
+// listedMailbox is a mailbox u of 40 messages with a UID list, recorded.
+func listedMailbox(t *testing.T) (*tree, []string, *memory) {
+	t.Helper()
+	b := newTree(t)
+	b.maildir("u")
+	files := b.many("u/cur", 40)
+	b.listed("u", files...)
+	b.old()
+	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	return b, files, rec
+}
+
+// onlyEvidence checks why the only message is gone that a look found gone.
+func onlyEvidence(t *testing.T, name string, m *memory, want string) {
+	t.Helper()
+	if len(m.absences) != 1 || m.absences[0].Evidence.String() != want {
+		t.Errorf("%s: %v, want %s", name, evidences(m), want)
+	}
+}
+
 // TestUnknownEvidenceIsNoDeletion: where what would tell why a message is gone
 // cannot be read, its absence is not ordinary.
 func TestUnknownEvidenceIsNoDeletion(t *testing.T) {
@@ -172,12 +192,7 @@ func TestUIDGivenSinceTheRecord(t *testing.T) {
 // no more. It is not taken for deleted as long as the log shows a loss that may
 // be its own.
 func TestLostUnderANewUID(t *testing.T) {
-	b := newTree(t)
-	b.maildir("u")
-	files := b.many("u/cur", 40)
-	b.listed("u", files...)
-	b.old()
-	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b, files, rec := listedMailbox(t)
 	b.remove(files[0])
 	list := func(more ...string) {
 		b.listed("u", append(append([]string{"u/cur/other"}, files[1:]...), more...)...)
@@ -201,15 +216,11 @@ func TestLostUnderANewUID(t *testing.T) {
 		}
 		b.write("u/dovecot.index.log", c.log)
 		m := mustLook(t, scanner(t, b.path, Options{}), "u", rec, LookOptions{})
-		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
-			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
-		}
+		onlyEvidence(t, c.name, m, c.want)
 		saved := func(_, _ string, _ time.Time, add func(io.Reader) error) error { return add(strings.NewReader(c.log)) }
 		b.remove("u/dovecot.index.log")
 		m = mustLook(t, scanner(t, b.path, Options{SavedLogs: saved}), "u", rec, LookOptions{})
-		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
-			t.Errorf("%s, by a copy: %v, want %s", c.name, evidences(m), c.want)
-		}
+		onlyEvidence(t, c.name+", by a copy", m, c.want)
 	}
 }
 
@@ -217,12 +228,7 @@ func TestLostUnderANewUID(t *testing.T) {
 // to be gone. Where its index shows that it does, and its log is too young to
 // tell why, the message is not taken for lost without the server's knowledge.
 func TestListedAndExpunged(t *testing.T) {
-	b := newTree(t)
-	b.maildir("u")
-	files := b.many("u/cur", 40)
-	b.listed("u", files...)
-	b.old()
-	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b, files, rec := listedMailbox(t)
 	b.remove(files[4])
 	index := func(validity, next uint32, without ...uint32) string {
 		p := make([]byte, 120)
@@ -255,21 +261,14 @@ func TestListedAndExpunged(t *testing.T) {
 			b.remove("u/dovecot.index.log")
 		}
 		m := mustLook(t, scanner(t, b.path, Options{}), "u", rec, LookOptions{})
-		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
-			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
-		}
+		onlyEvidence(t, c.name, m, c.want)
 	}
 }
 
 // TestUndoNotKnown: what mailsync's own journals cannot tell is not known, and
 // makes no deletion; what the server's files tell stands.
 func TestUndoNotKnown(t *testing.T) {
-	b := newTree(t)
-	b.maildir("u")
-	files := b.many("u/cur", 40)
-	b.listed("u", files...)
-	b.old()
-	rec := mustLook(t, scanner(t, b.path, Options{}), "u", nil, LookOptions{})
+	b, files, rec := listedMailbox(t)
 	b.remove(files[0])
 	bad := Options{TakenBack: func(string, string, string, time.Time) (bool, error) { return false, unix.EIO }}
 	for _, c := range []struct{ name, log, want string }{
@@ -282,9 +281,7 @@ func TestUndoNotKnown(t *testing.T) {
 			b.remove("u/dovecot.index.log")
 		}
 		m := mustLook(t, scanner(t, b.path, bad), "u", rec, LookOptions{})
-		if len(m.absences) != 1 || m.absences[0].Evidence.String() != c.want {
-			t.Errorf("%s: %v, want %s", c.name, evidences(m), c.want)
-		}
+		onlyEvidence(t, c.name, m, c.want)
 	}
 	b.listed("u", append([]string{"u/cur/other"}, files[1:]...)...)
 	m := mustLook(t, scanner(t, b.path, bad), "u", rec, LookOptions{})
