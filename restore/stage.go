@@ -81,9 +81,11 @@ type stager struct {
 	err    error // of the plan's stream
 }
 
-// run drives actions through reading, writing and committing. Three things go
-// on at a time: sources are read ahead, one batch is written, and the one
-// before it is made durable and visible.
+// run drives actions through reading, writing and committing. Four things go
+// on at a time: sources are read ahead, one batch is written, the one before it
+// is made durable and visible, and what has ended is told. Batches are committed
+// one after the other, and nothing of a batch is told before its commit has
+// ended: telling takes part in no promise, and holds up no sync.
 func (r *Run) run(ctx context.Context, actions iter.Seq2[Action, error], src Source, yield func(Action, error) bool) {
 	out := make(chan *batch)
 	stop, cancel := context.WithCancelCause(ctx)
@@ -93,9 +95,16 @@ func (r *Run) run(ctx context.Context, actions iter.Seq2[Action, error], src Sou
 		defer close(out)
 		s.stage(actions)
 	}()
+	finished := make(chan *batch)
+	go func() {
+		defer close(finished)
+		for b := range out {
+			r.finish(ctx, b, src)
+			finished <- b
+		}
+	}()
 	going := true
-	for b := range out {
-		r.finish(ctx, b, src)
+	for b := range finished {
 		for _, t := range b.items {
 			if t.a.State == Planned {
 				r.counts.Planned++
