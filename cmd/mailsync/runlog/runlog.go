@@ -129,7 +129,7 @@ func (w *Writer) open() error {
 	if err != nil {
 		return err
 	}
-	enc, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	enc, err := zstd.NewWriter(f, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
 	if err != nil {
 		_ = f.Close()
 		return err
