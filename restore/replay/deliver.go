@@ -309,50 +309,65 @@ func (a *accountant) end() error {
 	return a.emit(Event{Account: &acc})
 }
 
-// deliverAll goes over the verdicts in stretches: while one is delivered and
-// told, the bytes of the next are fetched from the archive.
+// deliverAll goes over the verdicts in stretches. Three things go on at a time:
+// the bytes of the next stretch are fetched from the archive, one is delivered,
+// and the one before it is told. A stretch is told when its delivery has ended
+// and its ledger is durable, so telling holds up nothing and says nothing too
+// early.
 func (r *Run) deliverAll(ctx context.Context, d Deliverer, a *accountant) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	stretches := make(chan *delivering)
-	var fetching sync.WaitGroup
-	fetching.Go(func() {
-		defer close(stretches)
-		r.fetchAll(ctx, stretches)
+	type ended struct {
+		*delivering
+		err error
+	}
+	fetched, settled := make(chan *delivering), make(chan ended)
+	var work sync.WaitGroup
+	work.Go(func() {
+		defer close(fetched)
+		r.fetchAll(ctx, fetched)
+	})
+	work.Go(func() {
+		defer close(settled)
+		for b := range fetched {
+			err := b.err
+			if err == nil {
+				err = b.deliver(ctx, d)
+			}
+			b.close()
+			settled <- ended{b, err}
+			if err != nil {
+				return
+			}
+		}
 	})
 	defer func() {
 		cancel(errStopped)
-		for b := range stretches {
-			b.close()
+		for range settled { // nobody wants to hear of it any more
 		}
-		fetching.Wait()
+		work.Wait()
 	}()
-	tell, stopTell := iter.Pull2(r.verdicts.records(ctx))
+	// What became durable is told, also when the run was cancelled meanwhile.
+	tell, stopTell := iter.Pull2(r.verdicts.records(context.WithoutCancel(ctx)))
 	defer stopTell()
-	for b := range stretches {
-		err := b.err
-		if err == nil {
-			err = b.deliver(ctx, d)
-		}
-		b.close()
-		// What became durable before an error is told all the same.
+	for b := range settled {
 		for i := range b.n {
 			rec, terr, ok := tell()
 			if terr != nil {
-				return errors.Join(err, terr)
+				return errors.Join(b.err, terr)
 			}
 			if !ok {
-				return errors.Join(err, errRecord)
+				return errors.Join(b.err, errRecord)
 			}
 			result := b.results[i]
-			if err != nil && result == nil {
+			if b.err != nil && result == nil {
 				continue // not reached
 			}
 			if terr := a.record(rec, result); terr != nil {
-				return errors.Join(err, terr)
+				return errors.Join(b.err, terr)
 			}
 		}
-		if err != nil {
-			return err
+		if b.err != nil {
+			return b.err
 		}
 	}
 	if ctx.Err() != nil {
