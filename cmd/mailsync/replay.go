@@ -19,7 +19,7 @@ type replayFlags struct {
 	recorded     []string
 	mailbox      config.Globs
 	since, until string
-	crashAt      config.When
+	crashAt      config.Crash
 	via          string
 	ambiguous    string
 	deliveryLogs []string

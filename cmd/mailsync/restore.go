@@ -21,7 +21,7 @@ type restoreFlags struct {
 	from       []string
 	recorded   []string
 	mailbox    config.Globs
-	crashAt    config.When
+	crashAt    config.Crash
 	undelete   bool
 	undecided  string
 	mergeFlags string

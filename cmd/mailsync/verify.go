@@ -23,7 +23,7 @@ import (
 type verifyFlags struct {
 	mailbox     config.Globs
 	quick       bool
-	crashAt     config.When
+	crashAt     config.Crash
 	maxDuration config.Duration
 	strict      bool
 	evidence    bool

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,47 @@ func TestShare(t *testing.T) {
 		if got, err := ParseShare(in); !errors.Is(err, ErrValue) {
 			t.Errorf("ParseShare(%q) = %v, %v; want an error", in, got, err)
 		}
+	}
+}
+
+// A crash is placed at the end of the second or minute that is named, and not
+// later than now.
+func TestCrash(t *testing.T) {
+	for in, want := range map[string]string{
+		"2026-11-22T01:30:00Z":     "2026-11-22T01:30:00.999999999Z",
+		"2026-11-22T01:30:00.5Z":   "2026-11-22T01:30:00.5Z",
+		"2026-11-22 01:30:15":      "2026-11-22T01:30:15.999999999Z",
+		"2026-11-22 01:30":         "2026-11-22T01:30:59.999999999Z",
+		" 2026-11-22T01:30 ":       "2026-11-22T01:30:59.999999999Z",
+		"2026-11-22":               "2026-11-22T00:00:00Z",
+		"2999-01-01T00:00:00Z":     "2999-01-01T00:00:00Z",
+		"2026-11-22 01:30:00Z":     "2026-11-22T01:30:00.999999999Z",
+		"2026-11-22T01:30:00.000Z": "2026-11-22T01:30:00.999999999Z",
+	} {
+		want, err := time.Parse(time.RFC3339Nano, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(in, "Z") {
+			_, offset := want.In(time.Local).Zone()
+			want = want.Add(-time.Duration(offset) * time.Second)
+		}
+		var c Crash
+		if err := c.Set(in); err != nil || !c.Equal(want) {
+			t.Errorf("%q = %v, %v; want %v", in, c.UTC(), err, want)
+		}
+		said := c.String() // as a hint repeats it
+		if err := c.Set(said); err != nil || c.String() != said {
+			t.Errorf("%q again = %v, %v", said, c.String(), err)
+		}
+	}
+	before := time.Now()
+	var c Crash
+	if err := c.Set(before.Format(time.RFC3339)); err != nil || c.Before(before) || c.After(time.Now()) {
+		t.Errorf("this second = %v, %v; want one between %v and now", c, err, before)
+	}
+	if err := c.Set("yesterday"); !errors.Is(err, ErrValue) {
+		t.Errorf("yesterday: %v", err)
 	}
 }
 

@@ -15,6 +15,41 @@ var whenLayouts = []string{
 	"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02",
 }
 
+// Crash is the moment of a crash, known as exactly as it is written: the second
+// or the minute that is named, taken at its end as far as that has passed. What
+// was recorded in that second counts as seen before the crash: a loss is never
+// taken for a deletion because a clock was read to the second. A date alone is
+// its midnight.
+type Crash struct{ When }
+
+// Set implements pflag.Value.
+func (c *Crash) Set(s string) error {
+	if err := c.When.Set(s); err != nil {
+		return err
+	}
+	end := c.Add(exactness(s, c.Time) - 1)
+	if now := time.Now(); end.After(now) {
+		end = now
+	}
+	if end.After(c.Time) {
+		c.Time = end
+	}
+	return nil
+}
+
+// exactness tells how long the moment is that s, read as t, names: at least a
+// nanosecond.
+func exactness(s string, t time.Time) time.Duration {
+	s = strings.TrimSpace(s)
+	switch {
+	case len(s) <= len("2006-01-02") || t.Nanosecond() != 0:
+		return 1
+	case len(s) == len("2006-01-02 15:04"):
+		return time.Minute
+	}
+	return time.Second
+}
+
 // ParseWhen reads a moment; one without a zone is in loc.
 func ParseWhen(s string, loc *time.Location) (time.Time, error) {
 	t := strings.TrimSpace(s)
