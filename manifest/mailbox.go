@@ -158,3 +158,7 @@ type Absence struct {
 	Evidence    Evidence
 	UIDValidity uint32 // of its folder when it was last seen
 }
+
+// Spans tells whether the message went before or after t as far as is known: it
+// was seen last not after t, and missed first not before.
+func (a *Absence) Spans(t time.Time) bool { return !a.LastSeen.After(t) && !a.FirstAbsent.Before(t) }

@@ -110,7 +110,7 @@ func evidence(g *compare.Group, crash time.Time) (target, others []compare.Gone)
 		}
 	}
 	for _, a := range g.Absences {
-		if !crash.IsZero() && !a.LastSeen.After(crash) && !a.FirstAbsent.Before(crash) {
+		if !crash.IsZero() && a.Spans(crash) {
 			switch a.Evidence {
 			case manifest.OrdinaryAbsence, manifest.NoEvidence, manifest.MassDisappearing:
 				a.Evidence = manifest.InsideCrash

@@ -127,7 +127,7 @@ func (l *look) goneVerdict(c *class, v *verdict) {
 // makes a deletion may be of the crash that the operator names.
 func (l *look) inCrash(a *manifest.Absence) bool {
 	at := l.r.o.CrashAt
-	return !at.IsZero() && a.Evidence == manifest.OrdinaryAbsence && !at.Before(a.LastSeen) && !at.After(a.FirstAbsent)
+	return !at.IsZero() && a.Evidence == manifest.OrdinaryAbsence && a.Spans(at)
 }
 
 // plausible tells whether a recorded message can be the archived one as far as

@@ -178,12 +178,19 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 		return err
 	}
 	defer view.Close()
+	var crashed overtaken
+	if id == Window && !opt.NoRecord {
+		if crashed, err = v.overtaken(t.name); err != nil {
+			return err
+		}
+	}
 	var sized, wrong int64
 	for e, err := range view.Entries(ctx) {
 		if err != nil {
 			return err
 		}
 		v.progress.Done.Add(1)
+		crashed.moved(&e)
 		if id != Structure {
 			continue
 		}
@@ -202,13 +209,13 @@ func (v *Verification) lookWith(ctx context.Context, id StageID, t *target, o *o
 	o.counts = view.Counts()
 	o.unexplained = view.Unexplained()
 	if id == Window && !opt.NoRecord {
-		return v.absences(ctx, view, t, o)
+		return v.absences(ctx, view, t, crashed, o)
 	}
 	return nil
 }
 
 // absences tells which recorded messages are gone.
-func (v *Verification) absences(ctx context.Context, view *scan.View, t *target, o *outcome) error {
+func (v *Verification) absences(ctx context.Context, view *scan.View, t *target, crashed overtaken, o *outcome) error {
 	store := v.s.Config().Name
 	if view.Mass() {
 		o.partial = append(o.partial, fmt.Sprintf("mailbox %q lost most of its mail at once, and nothing says that anybody deleted it", t.name))
@@ -216,6 +223,9 @@ func (v *Verification) absences(ctx context.Context, view *scan.View, t *target,
 	for a, err := range view.Absences(ctx) {
 		if err != nil {
 			return err
+		}
+		if v.byCrash(&a) && crashed.has(&a) {
+			a.Evidence = manifest.InsideCrash
 		}
 		if f, ok := scan.MissingFinding(store, t.name, &a); ok {
 			o.findings = append(o.findings, f)

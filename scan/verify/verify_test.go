@@ -213,6 +213,59 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// A scan after the crash, which knew nothing of it, takes what the crash took
+// for the course of things. Who names the crash is told of it all the same.
+func TestMissingSinceACrashThatAScanFollowed(t *testing.T) {
+	cases := []struct {
+		name   string
+		crash  time.Duration // after the first scan
+		moved  bool          // into another folder, before the second scan
+		copied bool          // an equal message was in another folder all the time
+		want   int
+	}{
+		{name: "between the scans", crash: time.Hour, want: 1},
+		{name: "before the first scan", crash: -2 * time.Hour},
+		{name: "after the second scan", crash: 3 * time.Hour},
+		{name: "moved meanwhile", crash: time.Hour, moved: true},
+		{name: "a copy that was there before", crash: time.Hour, copied: true, want: 1},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEstate(t)
+			// The clock of the host is that of its files.
+			e.now = time.Now().Add(-time.Hour)
+			e.box("u", "Trash")
+			body := text("a", 800)
+			e.put("u/cur", "1.M1P1.h", text("b", 900), ":2,S")
+			path := e.put("u/cur", "2.M1P1.h", body, ":2,S")
+			if c.copied {
+				e.put("u/.Trash/cur", "3.M1P1.h", body, ":2,S")
+				e.now = time.Now().Add(time.Hour)
+			}
+			first := e.now
+			e.scan()
+			e.check(os.Remove(e.at(path)))
+			if c.moved {
+				e.put("u/.Trash/cur", "4.M1P1.h", body, ":2,S")
+			}
+			e.now = first.Add(2 * time.Hour)
+			e.scan()
+			e.now = first.Add(4 * time.Hour)
+			out := e.verify(verify.Options{CrashAt: first.Add(c.crash)}, true)
+			want := []string{}
+			if c.want > 0 {
+				want = append(want, "missing suspicion u INBOX "+strings.TrimPrefix(path, "u/"))
+			}
+			if d := cmp.Diff(want, out.lines()); d != "" {
+				t.Errorf("findings (-want +got):\n%s", d)
+			}
+			if r := out.result; r.Missing != int64(c.want) || r.Suspect != int64(c.want) {
+				t.Errorf("result: %+v", r)
+			}
+		})
+	}
+}
+
 // The stages come in their order, and each tells what is its own.
 func TestStages(t *testing.T) {
 	e := newEstate(t)
