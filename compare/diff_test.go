@@ -88,6 +88,27 @@ func TestDiffKinds(t *testing.T) {
 			want: []string{"m INBOX damaged [INBOX/cur/1.a INBOX/cur/1.a] good [1]"}, why: "a is damaged (truncated)",
 		},
 		{
+			name: "the date of an accident is no date", stores: func() []*store {
+				a, b := comparetest.New("a"), comparetest.New("b")
+				a.Add("m", msg{Name: "1.a", Body: "xx", Damage: manifest.Truncated, Date: day.Add(time.Hour)})
+				b.Add("m", msg{Name: "1.a", Body: "xxx", Date: day})
+				return []*store{a, b}
+			},
+			want: []string{"m INBOX damaged [INBOX/cur/1.a INBOX/cur/1.a] good [1]"},
+		},
+		{
+			name: "an accident makes no date earlier", stores: func() []*store {
+				a, b := comparetest.New("a"), comparetest.New("b")
+				a.Add("m", msg{Name: "1.a", Body: "xx", Damage: manifest.Truncated, Date: day})
+				b.Add("m", msg{Name: "1.a", Body: "xxx", Date: day.Add(time.Hour)})
+				return []*store{a, b}
+			},
+			want: []string{
+				"m INBOX damaged [INBOX/cur/1.a INBOX/cur/1.a] good [1]",
+				"m INBOX date [INBOX/cur/1.a INBOX/cur/1.a] good []",
+			},
+		},
+		{
 			name: "damaged everywhere", stores: func() []*store {
 				a, b := comparetest.New("a"), comparetest.New("b")
 				a.Add("m", msg{Name: "1.a", Damage: manifest.Empty})

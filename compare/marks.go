@@ -120,6 +120,7 @@ func (j *trial) marks() []Difference {
 	if j.c.Dark != nil {
 		named = slices.DeleteFunc(slices.Clone(have), func(i int) bool { return j.c.Dark(i, entry(i).Folder) })
 	}
+	dated := slices.DeleteFunc(slices.Clone(have), j.accident)
 	sameFolder := func(a, b *manifest.Entry) bool { return a.Folder == b.Folder }
 	if differ(have, sameFolder) && !j.wholeMove(have) {
 		d := j.line(Moved)
@@ -138,7 +139,7 @@ func (j *trial) marks() []Difference {
 	}{
 		{Flags, have, func(a, b *manifest.Entry) bool { return a.Flags == b.Flags }},
 		{Keywords, named, func(a, b *manifest.Entry) bool { return slices.Equal(a.Keywords, b.Keywords) }},
-		{Date, have, func(a, b *manifest.Entry) bool { return second(a.MTime) == second(b.MTime) }},
+		{Date, dated, func(a, b *manifest.Entry) bool { return second(a.MTime) == second(b.MTime) }},
 	} {
 		if !differ(m.have, m.same) {
 			continue
@@ -156,6 +157,25 @@ func (j *trial) marks() []Difference {
 		out = append(out, d)
 	}
 	return out
+}
+
+// accident tells whether a copy bears the date at which it was damaged, and not
+// its own: it differs from the recorded one, or, with no record, is later than
+// that of a copy which is not damaged.
+func (j *trial) accident(side int) bool {
+	if !slices.Contains(j.v.Damaged, side) {
+		return false
+	}
+	c := &j.g.Copies[side]
+	if c.Base != nil {
+		return second(c.Entry.MTime) != second(c.Base.MTime)
+	}
+	for i := range j.g.Copies {
+		if e := j.g.Copies[i].Entry; e != nil && !slices.Contains(j.v.Damaged, i) && second(e.MTime) < second(c.Entry.MTime) {
+			return true
+		}
+	}
+	return false
 }
 
 // wholeMove tells whether a message lies in different folders only because
