@@ -191,6 +191,10 @@ func (c *checker) store(s *config.Store, state string) {
 	} else if len(command) > 0 && filepath.IsAbs(command[0]) {
 		c.there(subject, "users", command[0], false)
 	}
+	if under(state, s.Path) {
+		c.say("error", subject, "the state directory %s lies on it: name another with state", state)
+		return
+	}
 	if same, err := sameFilesystem(s.Path, state); err == nil && same {
 		c.say("warning", subject, "its record (%s) lies on the same file system: what damages one damages the other", state)
 		return

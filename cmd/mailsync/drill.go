@@ -86,6 +86,9 @@ func (a *app) drill(ctx context.Context, name string, auto, keep bool) (outcome,
 			a.out.Warn("the estate could not be removed: %s", ui.Oneline(err, 300))
 		}
 	}()
+	if a.log != nil {
+		a.log.Release()
+	}
 	r, err := s.Run(ctx, drill.Options{Dir: dir, Bin: bin, Auto: auto, Talk: &drillTalk{a: a, ctx: ctx}})
 	var failed *drill.StepError
 	switch {

@@ -26,9 +26,9 @@ import (
 // audit and dry runs promise to write nothing; --html makes their page at once.
 func keepsLog(command string) (keeps, held bool) {
 	switch command {
-	case "scan", "verify", "drill":
+	case "scan", "verify":
 		return true, false
-	case "restore", "replay", "apply", "undo":
+	case "restore", "replay", "apply", "undo", "drill":
 		return true, true
 	}
 	return false, false

@@ -171,8 +171,10 @@ func (a *app) scanStore(ctx context.Context, s *config.Store, repo *manifest.Rep
 		return outcome{partial: true}, a.storeProblem(s.Name, r.Refused)
 	}
 	a.tellMore()
-	if err := only.nothing(a, s.Name); err != nil {
-		return outcome{}, err
+	if !r.TimeUp {
+		if err := only.nothing(a, s.Name); err != nil {
+			return outcome{}, err
+		}
 	}
 	if r.Mailboxes == 0 && r.Complete() {
 		return outcome{partial: true}, a.emptyStore(s)
@@ -284,6 +286,9 @@ func (a *app) tellScanned(s *config.Store, r *scan.Result, took time.Duration) {
 
 // copyRecord brings the state copies up to date, and warns while there are none.
 func (a *app) copyRecord(ctx context.Context, s *config.Store, repo *manifest.Repo) error {
+	if dir, err := a.stateDir(); err == nil && s.Host() == "" && under(dir, s.Path) {
+		a.out.Warn("the state directory %s lies on %s: what is lost of the one is lost of the other; name another with --state or state", ui.Escape(dir), ui.Name(s.Name))
+	}
 	if len(a.cfg.StateCopies) == 0 {
 		if !config.IsPath(s.Name) {
 			a.onlyHere.Do(func() { a.out.Warn("the record lives only on this host: name another place in state_copies") })

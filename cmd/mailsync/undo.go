@@ -40,7 +40,7 @@ func (a *app) undo(ctx context.Context, id string, w *writeFlags) (outcome, erro
 	if err := a.permitted(w); err != nil {
 		return outcome{}, err
 	}
-	a.out.Say("Run %s was a %s of %s, %s.", info.ID, info.Command, ui.Name(info.Store), ui.Time(info.Began))
+	a.out.Say("Run %s was the %s of %s, %s.", info.ID, info.Command, ui.Name(info.Store), ui.Time(info.Began))
 	if err := a.showPlan(ctx, plan); err != nil {
 		return outcome{}, err
 	}

@@ -155,11 +155,13 @@ func (a *app) verifyStore(ctx context.Context, s *config.Store, set *budget.Set,
 	whole := verifiedWhole(&r, o.quick)
 	a.saveDoubts(doubt, func(m string) bool { return whole && o.mailbox.Match(m) })
 	a.addCounts(&r.Counts)
-	if err := only.nothing(a, s.Name); err != nil {
-		return outcome{}, err
-	}
-	if r.Mailboxes == 0 && !r.Refused && len(r.Partial) == 0 {
-		return outcome{partial: true}, a.emptyStore(s)
+	if !r.Ended { // else it had no time to see what there is
+		if err := only.nothing(a, s.Name); err != nil {
+			return outcome{}, err
+		}
+		if r.Mailboxes == 0 && !r.Refused && len(r.Partial) == 0 {
+			return outcome{partial: true}, a.emptyStore(s)
+		}
 	}
 	a.tellVerified(sd, &r, time.Since(began))
 	return outcome{
