@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"mailsync/scan/maildir"
 )
@@ -53,7 +54,9 @@ func (s *Scanner) readUsers(ctx context.Context) (*userList, error) {
 		defer f.Close()
 		in = f
 	} else {
-		out, err := exec.CommandContext(ctx, s.cfg.UsersCommand[0], s.cfg.UsersCommand[1:]...).Output()
+		cmd := exec.CommandContext(ctx, s.cfg.UsersCommand[0], s.cfg.UsersCommand[1:]...)
+		cmd.WaitDelay = time.Second // what it has started may hold its output open
+		out, err := cmd.Output()
 		if err != nil {
 			var exit *exec.ExitError
 			if errors.As(err, &exit) && len(exit.Stderr) > 0 {

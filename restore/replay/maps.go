@@ -1,13 +1,11 @@
 package replay
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
-	"os/exec"
 	"strings"
 
 	"mailsync/compare"
@@ -237,53 +235,6 @@ func parsePasswd(b []byte) iter.Seq2[string, string] {
 			}
 		}
 	}
-}
-
-// runCommand asks the operator's command for many addresses at once.
-func runCommand(ctx context.Context, argv, addrs []string, answers map[string][]string) error {
-	var in bytes.Buffer
-	for _, a := range addrs {
-		if !strings.ContainsAny(a, "\r\n\t\x00") { // it could be taken for two lines
-			in.WriteString(a)
-			in.WriteByte('\n')
-		}
-	}
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdin = &in
-	var stderr bytes.Buffer
-	cmd.Stderr = &limitedBuffer{b: &stderr, left: 4096}
-	out, err := cmd.Output()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w: %s", ErrResolver, argv[0], err, strings.TrimSpace(stderr.String()))
-	}
-	s := bufio.NewScanner(bytes.NewReader(out))
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		addr, box, ok := strings.Cut(strings.TrimRight(s.Text(), "\r"), "\t")
-		if ok && box != "" {
-			answers[addr] = append(answers[addr], box)
-		}
-	}
-	if err := s.Err(); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrResolver, argv[0], err)
-	}
-	return nil
-}
-
-// limitedBuffer keeps the start of what is written to it.
-type limitedBuffer struct {
-	b    *bytes.Buffer
-	left int
-}
-
-func (l *limitedBuffer) Write(p []byte) (int, error) {
-	n := min(l.left, len(p))
-	l.b.Write(p[:n])
-	l.left -= n
-	return len(p), nil
 }
 
 // Names are the names of a store's mailboxes.

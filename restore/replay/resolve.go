@@ -205,9 +205,6 @@ func (r *mapResolver) Resolve(ctx context.Context, addrs []string) ([]Answer, er
 	return out, nil
 }
 
-// commandChunk is how many addresses one run of the command is asked for.
-const commandChunk = 10_000
-
 // learnDomain settles what local parts mean in a store whose mailboxes and
 // users are all named without a domain, where the operator named no local
 // domain either: if the addresses whose local part names a mailbox are all of

@@ -175,30 +175,6 @@ func TestResolveFlatStore(t *testing.T) {
 	}
 }
 
-func TestResolveCommand(t *testing.T) {
-	store := names("ann@example.com", "bob@example.com")
-	r, err := NewResolver(Maps{Mailboxes: store, Command: []string{"sh", "-c", `while read a; do case $a in t@*) printf '%s\tann@example.com\n%s\tbob@example.com\n' "$a" "$a";; v@*) printf '%s\tvoid@example.com\n' "$a";; esac; done`}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := r.Resolve(context.Background(), []string{"t@example.com", "v@example.com", "n@example.com", "ann@example.com", "x\ny@example.com"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []string{"ann@example.com bob@example.com", "", "", "ann@example.com", ""} {
-		if strings.Join(got[i].Mailboxes, " ") != want {
-			t.Errorf("%d: %+v, want %q", i, got[i], want)
-		}
-	}
-	r, err = NewResolver(Maps{Command: []string{"sh", "-c", "echo broken >&2; exit 3"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Resolve(context.Background(), []string{"a@b"}); !errors.Is(err, ErrResolver) || !strings.Contains(err.Error(), "broken") {
-		t.Errorf("%v", err)
-	}
-}
-
 func TestResolveErrors(t *testing.T) {
 	if _, err := NewResolver(Maps{Virtual: []string{"/does/not/exist"}}); !errors.Is(err, ErrResolver) {
 		t.Errorf("%v", err)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 
 	"mailsync/restore/replay"
 )
@@ -52,6 +53,7 @@ func (d *Doveadm) part(ctx context.Context, addrs []string, out map[string]strin
 	argv := append(slices.Clone(d.Command), "user", "-e", "%{user}\t%{home}", "--")
 	argv = append(argv, addrs...)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.WaitDelay = time.Second // what it has started may hold its output open
 	stdout, stderr := capped{limit: maxAnswer}, capped{limit: 1000}
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"mailsync/restore/replay"
 )
@@ -91,6 +92,34 @@ func TestDoveadmWithoutEnd(t *testing.T) {
 	}
 	d := &Doveadm{Command: []string{script}}
 	if _, err := d.Mailboxes(t.Context(), []string{"ann@example.org"}); !errors.Is(err, replay.ErrResolver) || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%v", err)
+	}
+}
+
+// What doveadm has started may hold its output open; a cancelled run does not
+// wait for that.
+func TestDoveadmCancelled(t *testing.T) {
+	dir := t.TempDir()
+	fifo, script := filepath.Join(dir, "fifo"), filepath.Join(dir, "doveadm")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(script, []byte("#!/bin/sh\ncat "+fifo+" & wait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	held := make(chan *os.File, 1)
+	go func() {
+		defer cancel()
+		f, err := os.OpenFile(fifo, os.O_WRONLY, 0) // opens when cat does
+		if err != nil {
+			t.Error(err)
+		}
+		held <- f
+	}()
+	_, err := (&Doveadm{Command: []string{script}}).Mailboxes(ctx, []string{"ann@example.org"})
+	_ = (<-held).Close() // only now cat ends
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }
