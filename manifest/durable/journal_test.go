@@ -266,18 +266,54 @@ func TestManyAppendersShareSyncs(t *testing.T) {
 	}
 }
 
+// Heads of frames that overlap, each of which promises a record, would have to
+// be read as often as there are heads.
+func overlapping(t testing.TB) []byte {
+	data := journalFile(t, 1, false)
+	for len(data) < 100_000 {
+		data = append(data, "MSr\xa5\xe8\x03\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x00\x00\x00\x00"...)
+	}
+	return data
+}
+
+func TestOverlappingFramesAreNoTornTail(t *testing.T) {
+	d := durabletest.New(durabletest.Ext4)
+	put(t, d, overlapping(t))
+	o := journalOptions
+	o.FS = d
+	var last error
+	for _, err := range durable.Recover("/j", o, nil) {
+		last = err
+	}
+	if !errors.Is(last, durable.ErrCorrupt) {
+		t.Errorf("read with %v", last)
+	}
+	if _, err := durable.OpenJournal("/j", o); !errors.Is(err, durable.ErrCorrupt) {
+		t.Errorf("opened with %v", err)
+	}
+}
+
+func put(t testing.TB, d *durabletest.Disk, data []byte) {
+	t.Helper()
+	file, err := d.Open("/j", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := file.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+}
+
 func FuzzJournal(f *testing.F) {
+	f.Add(overlapping(f)[:2000])
 	f.Add(journalFile(f, 0, false))
 	f.Add(journalFile(f, 3, false))
 	f.Add(journalFile(f, 4, true))
 	f.Add(journalFile(f, 4, true)[:400])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d := durabletest.New(durabletest.Ext4)
-		file, err := d.Open("/j", os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = file.Write(data)
+		put(t, d, data)
 		o := journalOptions
 		o.FS = d
 		var tail durable.Tail
@@ -296,6 +332,24 @@ func FuzzJournal(f *testing.F) {
 		}
 		if tail.Records != n || tail.Size+tail.Torn != int64(len(data)) {
 			t.Fatalf("%d records of %d bytes, %+v", n, len(data), tail)
+		}
+		// what is read whole can be gone on with
+		j, err := durable.OpenJournal("/j", o)
+		if err != nil || j.Tail() != tail {
+			t.Fatalf("read as %+v, opened as %+v, %v", tail, j.Tail(), err)
+		}
+		if err := errors.Join(j.Append([]byte("more")), j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		last := durable.Record{}
+		for rec, err := range durable.Recover("/j", o, &tail) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = rec
+		}
+		if last.Seq != n+1 || string(last.Data) != "more" || !tail.Sealed || tail.Torn != 0 {
+			t.Fatalf("gone on with, it ends in record %d of %d, %+v", last.Seq, n+1, tail)
 		}
 	})
 }

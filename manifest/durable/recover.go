@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 )
 
 // Record is one whole record of a journal.
@@ -149,10 +150,15 @@ func (s *scanner) frame() (f frame, ok bool, err error) {
 // judge looks behind a frame that is not whole. A later frame that is whole
 // and was written when the broken one was synced proves that the broken one
 // was whole once: corruption. Else the tail is torn.
+//
+// Frames do not overlap, so looking at all that were once written costs no more
+// than the tail has bytes. What costs more was made to: no power cut leaves that.
 func (s *scanner) judge() error {
 	broken := s.tail.Records + 1
 	const window = 256 << 10
 	buf := make([]byte, window+frameHead)
+	var data []byte
+	left := s.size - s.tail.Size
 	for at := s.tail.Size + 1; at+frameHead <= s.size; at += window {
 		n, err := s.readAt(buf, at)
 		if err != nil {
@@ -169,8 +175,11 @@ func (s *scanner) judge() error {
 			if !ok || f.synced < broken || at+int64(i)+frameHead+int64(f.length) > s.size {
 				continue
 			}
+			if left -= frameHead + int64(f.length); left < 0 {
+				return fmt.Errorf("%w: behind byte %d too much looks like records", ErrCorrupt, s.tail.Size)
+			}
 			head := [frameHead]byte(part[i:])
-			data := make([]byte, f.length)
+			data = slices.Grow(data[:0], f.length)[:f.length]
 			if m, err := s.readAt(data, at+int64(i)+frameHead); err != nil {
 				return err
 			} else if m == len(data) && frameCheck(s.salt, head[:], data) == f.check {
