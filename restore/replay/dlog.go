@@ -115,13 +115,21 @@ func (l *DeliveryLog) read(ctx context.Context, c *collected) error {
 }
 
 func (l *DeliveryLog) readFile(ctx context.Context, name string, b *bloom) error {
-	p := logParser{ids: map[string]string{}}
+	p := logParser{ids: map[string]string{}, known: b.has}
 	return eachLogLine(ctx, name, func(line string) error {
-		if id, e, ok := p.line(line); ok && b.has(id) && len(l.events[id]) < 1000 {
-			l.events[id] = append(l.events[id], e)
+		if id, e, ok := p.line(line); ok {
+			l.keep(id, e)
 		}
 		return nil
 	})
+}
+
+// keep remembers a line, and nothing of its text but the addresses.
+func (l *DeliveryLog) keep(id string, e logEvent) {
+	if len(l.events[id]) < 1000 {
+		e.who, e.orig = strings.Clone(e.who), strings.Clone(e.orig)
+		l.events[strings.Clone(id)] = append(l.events[id], e)
+	}
 }
 
 // apply explains absent messages of one mailbox.
@@ -193,7 +201,8 @@ func nearestYear(t, near time.Time) time.Time {
 
 // logParser follows Postfix' queue ids to Message-IDs.
 type logParser struct {
-	ids map[string]string // queue id -> Message-ID
+	ids   map[string]string    // queue id -> Message-ID, of those that are known
+	known func(id string) bool // whether anybody asks for that Message-ID
 }
 
 // line reads one line of a mail log. ok says that it tells a fate.
@@ -209,7 +218,7 @@ func (p *logParser) line(s string) (id string, e logEvent, ok bool) {
 	}
 	for _, service := range []string{"lmtp(", "lda(", "deliver("} {
 		if i := strings.Index(rest, service); i >= 0 {
-			id, ok = dovecotLine(rest[i+len(service):], &e)
+			id, ok = p.dovecot(rest[i+len(service):], &e)
 			return id, e, ok
 		}
 	}
@@ -256,10 +265,15 @@ func (p *logParser) postfix(s string, e *logEvent) (string, bool) {
 	}
 	switch {
 	case strings.HasPrefix(text, "message-id="):
+		id := strings.TrimPrefix(text, "message-id=")
+		if !p.known(id) {
+			delete(p.ids, queue) // the queue id is used again
+			return "", false
+		}
 		if len(p.ids) > 1<<20 {
 			clear(p.ids) // ids whose end was never logged
 		}
-		p.ids[strings.Clone(queue)] = strings.Clone(strings.TrimPrefix(text, "message-id="))
+		p.ids[strings.Clone(queue)] = strings.Clone(id)
 		return "", false
 	case text == "removed":
 		delete(p.ids, queue)
@@ -329,9 +343,9 @@ func bracketed(s, prefix string) string {
 	return v
 }
 
-// dovecotLine reads what follows "lmtp(": "user)<pid><session>: sieve: msgid=<…>:
+// dovecot reads what follows "lmtp(": "user)<pid><session>: sieve: msgid=<…>:
 // stored mail into mailbox 'INBOX'", in the forms of 2.2 to 2.4.
-func dovecotLine(s string, e *logEvent) (string, bool) {
+func (p *logParser) dovecot(s string, e *logEvent) (string, bool) {
 	user, text, ok := strings.Cut(s, ")")
 	if !ok {
 		return "", false
@@ -348,7 +362,9 @@ func dovecotLine(s string, e *logEvent) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	id = strings.TrimSpace(id)
+	if id = strings.TrimSpace(id); !p.known(id) {
+		return "", false
+	}
 	e.last = true
 	switch {
 	case strings.HasPrefix(what, "stored mail into mailbox"), strings.HasPrefix(what, "saved mail to "):
@@ -364,7 +380,7 @@ func dovecotLine(s string, e *logEvent) (string, bool) {
 	default:
 		return "", false
 	}
-	return strings.Clone(id), true
+	return id, true
 }
 
 // bloom is a set that may claim to hold what it does not.

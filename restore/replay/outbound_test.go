@@ -238,9 +238,31 @@ func FuzzOutLog(f *testing.F) {
 	f.Add(postfixOut)
 	f.Add(eximOut)
 	f.Fuzz(func(t *testing.T, text string) {
-		l := &outLog{ids: map[string]*queued{}}
+		l, alike := &outLog{ids: map[string]*queued{}}, &outLog{ids: map[string]*queued{}}
+		lines := 0
 		for line := range strings.Lines(text) {
-			l.line(line)
+			lines++
+			x, ok := l.line(line)
+			// the line end says nothing
+			y, too := alike.line(strings.TrimRight(line, "\r\n") + "\r\n")
+			if x.at.Equal(y.at) {
+				y.at = x.at // a zone of one's own has an address, too
+			}
+			if too != ok || ok && x != y {
+				t.Fatalf("%q: %+v, with another line end %+v", line, x, y)
+			}
+			if !ok {
+				continue
+			}
+			if x.fate == "" || x.queue == "" || !strings.Contains(line, x.queue) || !strings.Contains(text, strings.Trim(x.key, "<>")) {
+				t.Fatalf("%q: %+v", line, x)
+			}
+			if low := strings.ToLower(line); !strings.Contains(low, x.who) || !strings.Contains(low, x.orig) {
+				t.Fatalf("%q: a recipient of whom it does not speak: %+v", line, x)
+			}
+		}
+		if len(l.ids) > lines {
+			t.Fatalf("%d queue ids after %d lines", len(l.ids), lines)
 		}
 	})
 }

@@ -31,7 +31,8 @@ type sight struct {
 	passage
 }
 
-// queued is what is known of a queue id on the way through a log.
+// queued is what is known of a queue id on the way through a log. It outlives
+// its line, so it holds no part of one.
 type queued struct {
 	id, service string
 }
@@ -94,7 +95,7 @@ func (l *outLog) postfix(s string, x sight) (sight, bool) {
 		return x, false
 	case strings.HasPrefix(text, "message-id="):
 		q := l.of(queue)
-		q.id = strings.TrimSpace(text[len("message-id="):])
+		q.id = strings.Clone(strings.TrimSpace(text[len("message-id="):]))
 		x.key, x.service, x.fate = q.id, q.service, Sighted
 		return x, true
 	case text == "removed":

@@ -213,18 +213,6 @@ func FuzzMaps(f *testing.F) {
 	})
 }
 
-func FuzzDeliveryLog(f *testing.F) {
-	f.Add("Nov 22 08:00:02 gw postfix/lmtp[1]: 4A1B2C3D4E: to=<a@b>, orig_to=<c@d>, relay=x, status=sent (250)")
-	f.Add("2026-11-22T08:00:04Z s dovecot: lmtp(a)<1><x>: sieve: msgid=<1@x>: discarded")
-	f.Add("Nov 22 08:00:03 lda(12, a): msgid=<x>: saved mail to INBOX")
-	f.Fuzz(func(t *testing.T, s string) {
-		p := logParser{ids: map[string]string{"4A1B2C3D4E": "<1@x>"}}
-		if id, e, ok := p.line(s); ok && (id == "" && !strings.Contains(s, "msgid=") || e.fate == fateNone) {
-			t.Fatalf("%q: a fate of nothing: %q %+v", s, id, e)
-		}
-	})
-}
-
 func FuzzRecord(f *testing.F) {
 	var e enc
 	v := verdict{state: stOpen, match: Exact, detail: "x"}
