@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mailsync/compare"
@@ -329,18 +328,4 @@ func (b *planBoxer) quota() {
 	}
 	b.box.QuotaLimit, b.box.QuotaAfter = limit, q+b.box.Bytes
 	b.box.QuotaCommand = "doveadm quota recalc -u " + shellQuote(b.m.Name)
-}
-
-// shellQuote quotes a word for sh(1) where it needs it.
-func shellQuote(s string) string {
-	plain := s != ""
-	for _, c := range []byte(s) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("@%+=:,./_-", c) < 0 {
-			plain = false
-		}
-	}
-	if plain {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // uidStore makes a store whose INBOX has a UID list of n messages, and a backup.
@@ -127,5 +129,43 @@ func TestFixUIDNext(t *testing.T) {
 	w.must(w.undo("primary", res.id).err)
 	if w.uidlist() != before {
 		t.Errorf("undo: %q", w.uidlist())
+	}
+}
+
+// The command that raises a next UID speaks of that folder alone, whatever its
+// owner calls it: -A would be everybody.
+func TestCommandNamesAFolder(t *testing.T) {
+	w := newWorld(t)
+	uidStore(w, 1)
+	for _, s := range []string{"primary", "backup"} {
+		w.maildir(s, "a", ".-A")
+		w.maildir(s, "a", ".it's mine")
+	}
+	for i, dir := range []string{".-A", ".it's mine"} {
+		w.write(w.path("primary", "a", dir, "dovecot-uidlist"), strings.Replace(w.uidlist(), "1 :", "1 :x"+itoa(i), 1), epoch)
+		w.write(w.path("backup", "a", dir, "dovecot-uidlist"), strings.Replace(w.uidlist(), "N2", "N70", 1), epoch)
+	}
+	b := w.forecast(w.plan("primary", "backup"))
+	var got []string
+	for _, x := range b.NextUID {
+		got = append(got, x.Command)
+	}
+	want := []string{
+		"doveadm mailbox update --min-next-uid 10070 -u a -- -A",
+		`doveadm mailbox update --min-next-uid 10070 -u a 'it'\''s mine'`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// However high next UIDs are already, none is lowered.
+func TestBeyondNeverLowers(t *testing.T) {
+	for _, next := range []uint32{0, 1, 1 << 31, 1<<32 - UIDMargin, 1<<32 - 2, 1<<32 - 1} {
+		for _, arrivals := range []int64{-1, 0, 1 << 40} {
+			if got := beyond(next, arrivals); got < next || got == 0 {
+				t.Errorf("beyond %d, with %d arrivals, is %d", next, arrivals, got)
+			}
+		}
 	}
 }

@@ -165,9 +165,9 @@ func (u *uidPlanner) compose(f *folderPlan, s *uidState, r *manifest.Folder, lin
 	return list
 }
 
-// beyond adds the margin to a next UID.
+// beyond adds the margin to a next UID, as far as there are UIDs.
 func beyond(next uint32, arrivals int64) uint32 {
-	return uint32(min(int64(max(next, 1))+max(arrivals, 0)+UIDMargin, 1<<32-2))
+	return max(next, uint32(min(int64(max(next, 1))+max(arrivals, 0)+UIDMargin, 1<<32-2)))
 }
 
 // recorded returns the UIDs that the target's record knows of a folder.
@@ -237,7 +237,11 @@ func (u *uidPlanner) raise(f *folderPlan, s *uidState) []Action {
 		args = append(args, "--min-highest-modseq", strconv.FormatUint(x.HighestModSeq, 10))
 	}
 	if len(args) > 1 { // the counter of changes lies in the index, which only the server writes
-		x.Command = strings.Join(append(args, "-u", shellQuote(b.m.Name), shellQuote(f.name)), " ")
+		args = append(args, "-u", shellQuote(b.m.Name))
+		if strings.HasPrefix(f.name, "-") {
+			args = append(args, "--") // a folder called -A is not everybody
+		}
+		x.Command = strings.Join(append(args, shellQuote(f.name)), " ")
 	}
 	b.box.NextUID = append(b.box.NextUID, x)
 	if !ours {

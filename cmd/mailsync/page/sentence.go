@@ -239,7 +239,7 @@ func (r *Report) Facts() []Fact {
 		add("Left out", ui.Plural(r.left, "line")+" that this log did not keep: the tables are cut, the sums of the sentence are not")
 	}
 	if r.summary.Hint != "" {
-		add("Next", ui.EscapeText(r.summary.Hint))
+		add("Next", ui.EscapeLines(r.summary.Hint))
 	}
 	return facts
 }

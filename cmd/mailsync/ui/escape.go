@@ -47,15 +47,21 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// EscapeText makes running text safe that may quote names from a store and
-// has line ends of its own: newlines and backslashes stay as they are.
+// EscapeText makes running text safe that may quote names from a store:
+// backslashes stay as they are. It is one line, since a line end in it can only
+// be a name's, and would let that name write lines of its own.
 func EscapeText(s string) string {
 	if plain(s) {
 		return s
 	}
+	return strings.ReplaceAll(Escape(s), `\\`, `\`)
+}
+
+// EscapeLines is EscapeText for text that has line ends of its own: hints.
+func EscapeLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {
-		lines[i] = strings.ReplaceAll(Escape(l), `\\`, `\`)
+		lines[i] = EscapeText(l)
 	}
 	return strings.Join(lines, "\n")
 }
@@ -98,8 +104,9 @@ func ShellQuote(s string) string {
 		return s
 	}
 	if e := Escape(s); e != s {
-		// $'…' understands the escapes that Escape writes.
-		return "$'" + strings.ReplaceAll(e, "'", `\'`) + "'"
+		// $'…' understands the escapes that Escape writes. To a shell that does not
+		// know it, a quote behind a backslash would end the word.
+		return "$'" + strings.ReplaceAll(e, "'", `\047`) + "'"
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

@@ -50,11 +50,11 @@ func FuzzEscape(f *testing.F) {
 		if a != b && x == y {
 			t.Errorf("%q and %q are both printed as %s", a, b, x)
 		}
-		if strings.Count(EscapeText(a), "\n") != strings.Count(a, "\n") {
-			t.Errorf("EscapeText(%q) changed the lines", a)
-		}
-		if harmful(strings.ReplaceAll(EscapeText(a), "\n", "")) {
+		if harmful(EscapeText(a)) {
 			t.Errorf("EscapeText(%q) = %q", a, EscapeText(a))
+		}
+		if got := EscapeLines(a); strings.Count(got, "\n") != strings.Count(a, "\n") || harmful(strings.ReplaceAll(got, "\n", "")) {
+			t.Errorf("EscapeLines(%q) = %q", a, got)
 		}
 		if harmful(ShellQuote(a)) {
 			t.Errorf("ShellQuote(%q) = %q", a, ShellQuote(a))
@@ -76,6 +76,20 @@ func TestShellQuote(t *testing.T) {
 		out, err := cmd.Output()
 		if err != nil || string(out) != arg {
 			t.Errorf("%q is quoted as %s, read back as %q (%v)", arg, ShellQuote(arg), out, err)
+		}
+	}
+}
+
+// A shell that does not know $'…' reads another argument, and runs nothing of it.
+func TestShellQuoteInOtherShells(t *testing.T) {
+	sh, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip("skipped: no sh here to ask")
+	}
+	for _, arg := range []string{"x\n'; echo run #", "\xff';echo run;'", "\\'\n;echo run #", "it's; echo run #"} {
+		out, err := exec.Command(sh, "-c", "printf %s "+ShellQuote(arg)).Output()
+		if err != nil || !strings.Contains(string(out), "echo run") {
+			t.Errorf("%q is quoted as %s, which does %q (%v)", arg, ShellQuote(arg), out, err)
 		}
 	}
 }
