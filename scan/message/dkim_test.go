@@ -103,16 +103,3 @@ func FuzzDKIMBody(f *testing.F) {
 		}
 	})
 }
-
-func FuzzLeaves(f *testing.F) {
-	f.Add([]byte("Message-ID: <a@b>\nContent-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\na=\nb=20\n--x\nContent-Transfer-Encoding: base64\n\nYWJj\n--x--\n"))
-	f.Add([]byte("Content-Type: multipart/mixed; \x80\x80\x80\x80\x80\x80; boundary=\n\nx\n"))
-	f.Fuzz(func(t *testing.T, p []byte) {
-		l := Limits{MaxPlain: 1 << 20, MaxWindow: 1 << 20}
-		a, err := IdentifyLeaves(bytes.NewReader(p), l)
-		b, berr := IdentifyLeaves(iotest.OneByteReader(bytes.NewReader(p)), l)
-		if a != b || (err == nil) != (berr == nil) {
-			t.Fatalf("%+v %v, byte by byte %+v %v", a, err, b, berr)
-		}
-	})
-}

@@ -7,9 +7,9 @@
 // a message costs little more than hashing it. Damage then compares the facts
 // with what the file's name, the server and the record claim.
 //
-// Everything is bounded: header size and field count, MIME depth, the size and
-// ratio of decompressed content. Hostile input costs bounded time and memory
-// and never panics.
+// Everything is bounded: header size and field count, the size and ratio of
+// decompressed content. Hostile input costs bounded time and memory and never
+// panics.
 //
 // Message text never appears in what this package says for people (details,
 // errors). Identities are digests; the few header fields that replay needs are

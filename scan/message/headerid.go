@@ -36,16 +36,6 @@ func (f *found) headerID(buf []byte) (manifest.HeaderID, []byte) {
 	return manifest.HeaderID(sum[:16]), buf
 }
 
-// HeaderID returns the header identity of the message that begins with p, as
-// manifests hold it. p is the whole message or at least its first HeaderWindow
-// bytes.
-func HeaderID(p []byte) manifest.HeaderID {
-	_, f, _ := scanHeader(p, len(p) <= HeaderWindow)
-	var scratch [512]byte
-	id, _ := f.headerID(scratch[:0])
-	return id
-}
-
 // appendMessageID appends the normalised Message-ID: the first <…> of the
 // value, else all of it, without white space and comments outside; nothing where
 // it is empty or holds only brackets.

@@ -182,7 +182,7 @@ func TestTiers(t *testing.T) {
 	}
 	want.Exact, want.Delivery, want.Body, want.ID, want.NoID = manifest.Digest{}, manifest.Digest{}, manifest.Digest{}, manifest.Digest{}, manifest.Digest{}
 	if diff := cmp.Diff(Identity{
-		HeaderID: HeaderID([]byte(base)), Size: int64(len(base)), MessageID: "<1@example.org>",
+		HeaderID: headerID([]byte(base)), Size: int64(len(base)), MessageID: "<1@example.org>",
 	}, want); diff != "" {
 		t.Error(diff)
 	}
@@ -373,7 +373,7 @@ func FuzzIdentify(f *testing.F) {
 		if d := cmp.Diff(whole, read); d != "" {
 			t.Fatal(d)
 		}
-		if whole.HeaderID != HeaderID(p) && whole.Encoding == Plain {
+		if whole.HeaderID != headerID(p) && whole.Encoding == Plain {
 			t.Fatal("HeaderID differs")
 		}
 	})

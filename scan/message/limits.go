@@ -22,8 +22,6 @@ type Limits struct {
 
 	MaxHeader int64 // bytes of a header block for identities; default 1 MiB, at least HeaderWindow
 	MaxFields int   // header fields for identities; default 10,000
-	MaxParts  int   // MIME leaves; default 10,000
-	MaxDepth  int   // MIME nesting; default 64
 }
 
 func or[T int | int64](v, def T) T {
@@ -43,7 +41,5 @@ func (l Limits) withDefaults() Limits {
 		MaxNested: or(l.MaxNested, 3),
 		MaxHeader: max(or(l.MaxHeader, 1<<20), HeaderWindow),
 		MaxFields: or(l.MaxFields, 10_000),
-		MaxParts:  or(l.MaxParts, 10_000),
-		MaxDepth:  or(l.MaxDepth, 64),
 	}
 }
