@@ -74,9 +74,6 @@ const (
 	indexName    = "index"
 )
 
-// Dir returns the state directory.
-func (r *Repo) Dir() string { return r.dir }
-
 // StoreKey returns the name of a store's directory in a state directory. name
 // is from the configuration, or "" for a store given by path; the keys of
 // different stores differ.

@@ -479,29 +479,3 @@ func TestReadersBesideASession(t *testing.T) {
 		}
 	}
 }
-
-func TestCarryAbsences(t *testing.T) {
-	_, list := sample("anna", 3, 1)
-	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
-	old := sampleAbsences(list)
-	old[1].FirstAbsent = now.Add(-91 * 24 * time.Hour)
-	seq := func(yield func(Absence, error) bool) {
-		for _, a := range old {
-			if !yield(a, nil) {
-				return
-			}
-		}
-		yield(Absence{}, ErrCorrupt)
-	}
-	var got []string
-	for a, err := range CarryAbsences(seq, now, 0) {
-		if err != nil {
-			got = append(got, err.Error())
-			continue
-		}
-		got = append(got, a.Entry.Unique)
-	}
-	if d := cmp.Diff([]string{list[0].Unique, list[2].Unique, "corrupt"}, got); d != "" {
-		t.Error(d)
-	}
-}

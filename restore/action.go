@@ -56,30 +56,27 @@ const (
 // Ground is the exact state of a file that apply and undo check again. The
 // zero value means "nothing there".
 type Ground struct {
-	Sub    manifest.Sub    `json:"sub,omitempty"`
-	Name   []byte          `json:"name,omitempty"` // exact file name, raw bytes
-	Size   int64           `json:"size,omitempty"`
-	Inode  uint64          `json:"inode,omitempty"`
-	MTime  int64           `json:"mtime,omitempty"` // nanoseconds since 1970; 0 = not checked
-	Digest manifest.Digest `json:"digest,omitzero"`
+	Sub    manifest.Sub
+	Name   []byte // exact file name, raw bytes
+	Size   int64
+	Inode  uint64
+	MTime  int64 // nanoseconds since 1970; 0 = not checked
+	Digest manifest.Digest
 }
-
-// IsZero tells whether nothing is there.
-func (g *Ground) IsZero() bool { return g.Sub == 0 && len(g.Name) == 0 }
 
 // UIDLine is one message of a UID list that is restored.
 type UIDLine struct {
-	UID  uint32 `json:"u"`
-	Base []byte `json:"b"` // as in maildir.UIDRecord, raw bytes
+	UID  uint32
+	Base []byte // as in maildir.UIDRecord, raw bytes
 }
 
 // UIDs is what an action of op UID writes into a folder's UID list. With
 // Lines the whole list is written; without, only its next UID is raised.
 type UIDs struct {
-	Validity uint32    `json:"validity"`
-	Next     uint32    `json:"next"` // never lowered: the higher of it and what the list says is written
-	GUID     string    `json:"guid,omitempty"`
-	Lines    []UIDLine `json:"lines,omitempty"` // ascending
+	Validity uint32
+	Next     uint32 // never lowered: the higher of it and what the list says is written
+	GUID     string
+	Lines    []UIDLine // ascending
 }
 
 // Action is one step of a plan: pure data, written to plans and journals.

@@ -220,7 +220,7 @@ func TestDisorder(t *testing.T) {
 		t.Error("a disordered mailbox could be skipped")
 	}
 	// Without reading mail the whole message in tmp is still known to be there.
-	leave := mustLook(t, s, "u", nil, LookOptions{Decide: DecideLeave})
+	leave := mustLook(t, s, "u", nil, LookOptions{Decide: decideLeave})
 	if diff := cmp.Diff(want, leave.kinds()); diff != "" {
 		t.Errorf("without reading: %s", diff)
 	}

@@ -84,6 +84,3 @@ func DecideByStamp(seen, old *manifest.Entry, same bool) Choice {
 
 // DecideRead reads everything.
 func DecideRead(_, _ *manifest.Entry, _ bool) Choice { return Read }
-
-// DecideLeave reads nothing: only the structure is looked at.
-func DecideLeave(_, _ *manifest.Entry, _ bool) Choice { return Leave }

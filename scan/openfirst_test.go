@@ -41,7 +41,7 @@ func TestOpenFirst(t *testing.T) {
 			s := scanner(t, b.path, Options{Calls: calls})
 			old := mustLook(t, s, "u", nil, LookOptions{})
 			for choice, decide := range map[string]func(seen, old *manifest.Entry, same bool) Choice{
-				"read": DecideRead, "left": DecideLeave, "by stamp": DecideByStamp,
+				"read": DecideRead, "left": decideLeave, "by stamp": DecideByStamp,
 			} {
 				want := mustLook(t, s, "u", old, LookOptions{Decide: decide})
 				stats.Store(0)

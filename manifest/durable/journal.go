@@ -151,9 +151,6 @@ func (j *Journal) recover() error {
 
 func (j *Journal) probePath() string { return j.path + ".probe" + TempSuffix }
 
-// Tail tells how the journal had ended when it was opened.
-func (j *Journal) Tail() Tail { return j.tail }
-
 // Append adds records in order. When it returns they survive the end of the
 // process; a power cut only after Sync. A record larger than MaxRecord is
 // refused and nothing is written.

@@ -68,23 +68,6 @@ const (
 	ByDateHeader            // the Date field
 )
 
-// String returns a word for reports.
-func (s TimeSource) String() string {
-	switch s {
-	case ByContainer:
-		return "container"
-	case ByName:
-		return "name"
-	case ByMTime:
-		return "mtime"
-	case ByReceived:
-		return "received"
-	case ByDateHeader:
-		return "date"
-	}
-	return "none"
-}
-
 // Message is one archived message. It and its bytes are valid until the stream
 // is asked for the next one; Clone-like copying is up to the consumer.
 //

@@ -28,7 +28,6 @@ type Spec struct {
 	FilesPerSec   int    `cbor:"13,keyasint,omitempty"`
 	Latency       int64  `cbor:"14,keyasint,omitempty"` // nanoseconds
 	Files         bool   `cbor:"15,keyasint,omitempty"` // every file answers for itself by its own stamps
-	RecordOnly    bool   `cbor:"16,keyasint,omitempty"` // the store itself is not looked at
 }
 
 // Folders is how folders lie below a mailbox of a store.

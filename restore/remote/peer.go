@@ -120,9 +120,6 @@ func (p *Peer) Close() error {
 	return nil
 }
 
-// Program is the version of the other end's program.
-func (p *Peer) Program() string { return p.other.program }
-
 // Traffic is how many bytes came and went over the pipe so far.
 func (p *Peer) Traffic() (in, out int64) { return p.conn.in.Load(), p.conn.sent.Load() }
 

@@ -143,7 +143,7 @@ func TestRates(t *testing.T) {
 
 func TestQuantiles(t *testing.T) {
 	var h Histogram
-	if h.Quantile(0.5) != 0 || h.Mean() != 0 {
+	if h.Quantile(0.5) != 0 {
 		t.Error("an empty histogram has values")
 	}
 	for range 99 {

@@ -10,13 +10,11 @@ import (
 // safe for use by several goroutines.
 type Histogram struct {
 	buckets [32]atomic.Int64
-	sum     atomic.Int64
 }
 
 func (h *Histogram) add(d time.Duration) {
 	i := min(bits.Len64(uint64(max(d.Microseconds(), 0))), len(h.buckets)-1)
 	h.buckets[i].Add(1)
-	h.sum.Add(int64(d))
 }
 
 // Count returns how many durations were added.
@@ -26,15 +24,6 @@ func (h *Histogram) Count() int64 {
 		n += h.buckets[i].Load()
 	}
 	return n
-}
-
-// Mean returns the mean duration, 0 of none.
-func (h *Histogram) Mean() time.Duration {
-	n := h.Count()
-	if n == 0 {
-		return 0
-	}
-	return time.Duration(h.sum.Load() / n)
 }
 
 // Quantile returns an upper bound of the duration below which the share q of

@@ -70,7 +70,7 @@ func TestStoresOfTheCorpus(t *testing.T) {
 		case "cur", "new":
 			folder := path.Dir(dir)
 			n := ParseName(base)
-			if s, why := Judge(base); s != Message || !n.Known() {
+			if s, why := Judge(base); s != Message {
 				t.Errorf("%s: %s", name, why)
 			}
 			if bases[folder] == nil {
@@ -122,11 +122,6 @@ func TestStoresOfTheCorpus(t *testing.T) {
 			if s, err := ParseCourierSubscribed(bytes.NewReader(p), FolderNames{UTF8: true}); err != nil || s.Invalid > 0 {
 				t.Errorf("%s: %+v %v", name, s, err)
 			}
-		case UIDValidityFile:
-			count[base]++
-			if v, ok := ParseUIDValidity(string(p)); !ok || v == 0 {
-				t.Errorf("%s: %q", name, p)
-			}
 		case QuotaFile:
 			count[base]++
 			if q, err := ParseQuota(bytes.NewReader(p)); err != nil {
@@ -163,7 +158,7 @@ func TestStoresOfTheCorpus(t *testing.T) {
 			}
 		}
 	}
-	for _, base := range []string{UIDListFile, CourierUIDDB, KeywordsFile, SubscriptionsFile, UIDValidityFile} {
+	for _, base := range []string{UIDListFile, CourierUIDDB, KeywordsFile, SubscriptionsFile} {
 		if count[base] == 0 {
 			t.Errorf("no %s in the corpus", base)
 		}

@@ -1,7 +1,6 @@
 package maildir
 
 import (
-	"cmp"
 	"strings"
 	"time"
 )
@@ -60,21 +59,4 @@ func micros(rest string) (n int64, ok bool) {
 	}
 	n, _ = leadingNumber(part[i+1:])
 	return n, true
-}
-
-// CompareDelivery orders base names as Dovecot gives UIDs to files that it
-// does not know (maildir_filename_sort_cmp): by the leading seconds, by
-// microseconds where both have them, then by the bytes behind the seconds.
-func CompareDelivery(a, b string) int {
-	sa, ra := leadingNumber(a)
-	sb, rb := leadingNumber(b)
-	if c := cmp.Compare(sa, sb); c != 0 {
-		return c
-	}
-	ma, oka := micros(ra)
-	mb, okb := micros(rb)
-	if c := cmp.Compare(ma, mb); c != 0 && oka && okb {
-		return c
-	}
-	return strings.Compare(ra, rb)
 }

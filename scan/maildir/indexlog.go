@@ -390,20 +390,3 @@ func (l *IndexLog) LostFrom(uid uint32) bool {
 	}
 	return false
 }
-
-// Expunges returns the number of UIDs whose expunge was requested, and of
-// those that the server only noticed as gone.
-func (l *IndexLog) Expunges() (requested, noticed int64) {
-	for _, r := range l.requested.sorted() {
-		requested += int64(r.to) - int64(r.from) + 1
-	}
-	for _, r := range l.noticed.sorted() {
-		noticed += int64(r.to) - int64(r.from) + 1
-		for _, q := range l.requested.sorted() {
-			if lo, hi := max(r.from, q.from), min(r.to, q.to); lo <= hi {
-				noticed -= int64(hi) - int64(lo) + 1
-			}
-		}
-	}
-	return requested, noticed
-}

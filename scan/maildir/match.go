@@ -60,10 +60,6 @@ func (t *Template) compile() error {
 	return cut()
 }
 
-// Depth returns the number of path components, 0 for a template that begins
-// with the home directory.
-func (t *Template) Depth() int { return len(t.prefix) }
-
 // Match returns the address whose mailbox lies at path, relative to the
 // store's root: the one that Expand turns into this path. ok is false where there is
 // none, and for every path when the template begins with the home directory.

@@ -32,10 +32,6 @@ type Name struct {
 // one without flags.
 func (n *Name) Alternate() bool { return n.Sep == ';' || n.Sep == '!' }
 
-// Known tells whether the name has no info part, or one of the "2," kind. The
-// experimental "1," and anything else carry no flags.
-func (n *Name) Known() bool { return n.Sep == 0 || strings.HasPrefix(n.Info, "2,") }
-
 // ParseName takes a file name of new or cur apart. It accepts every name; ask
 // Judge first which names are messages at all. It does not allocate for names
 // as delivery agents and servers write them.

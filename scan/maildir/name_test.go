@@ -90,7 +90,7 @@ func TestNamesRoundTrip(t *testing.T) {
 			t.Fatalf("%q: an alternate info part with more than letters", in)
 		}
 		wantF, wantL := string(sortedSet([]byte(flags))), string(sortedSet([]byte(letters)))
-		if m.Base != n.Base || m.Unique != n.Unique || m.Flags != wantF || m.Letters != wantL || m.Ext != n.Ext && n.Known() || m.S != n.S || m.W != n.W {
+		if m.Base != n.Base || m.Unique != n.Unique || m.Flags != wantF || m.Letters != wantL || m.Ext != n.Ext && (n.Sep == 0 || strings.HasPrefix(n.Info, "2,")) || m.S != n.S || m.W != n.W {
 			t.Fatalf("%q with %q %q: %+v", in, flags, letters, m)
 		}
 		if again := m.With(flags, letters); again != m.Full {
@@ -197,11 +197,6 @@ func TestDelivery(t *testing.T) {
 	if got := (Delivery{1, 5}).Time(); !got.Equal(time.Unix(1, 5000)) {
 		t.Error(got)
 	}
-	names := []string{"2.a", "10.b", "10.M5P1.a", "10.M40P1.a", "9.z", "x"}
-	slices.SortStableFunc(names, CompareDelivery)
-	if d := cmp.Diff([]string{"x", "2.a", "9.z", "10.M5P1.a", "10.M40P1.a", "10.b"}, names); d != "" {
-		t.Error(d)
-	}
 }
 
 func TestNamer(t *testing.T) {
@@ -244,6 +239,5 @@ func FuzzParseName(f *testing.F) {
 			t.Fatalf("%+v became %+v", n, m)
 		}
 		Judge(s)
-		CompareDelivery(s, s+"1")
 	})
 }

@@ -207,29 +207,6 @@ func TestQuota(t *testing.T) {
 	}
 }
 
-func TestExtras(t *testing.T) {
-	t.Parallel()
-	if v, ok := ParseUIDValidity("6b02ae9d"); !ok || v != 0x6b02ae9d {
-		t.Error(v, ok)
-	}
-	if v, ok := UIDValidityMarker("dovecot-uidvalidity.6b02ae9d"); !ok || v != 0x6b02ae9d {
-		t.Error(v, ok)
-	}
-	for _, s := range []string{"", "6b02ae9", "6b02ae9dd", "xxxxxxxx", "\x00\x00\x00\x00\x00\x00\x00\x00"} {
-		if _, ok := ParseUIDValidity(s); ok {
-			t.Errorf("%q", s)
-		}
-	}
-	if _, ok := UIDValidityMarker("dovecot-uidvalidity"); ok {
-		t.Error("no marker")
-	}
-	for name, want := range map[string]bool{"dovecot.index.log": true, "maildirsize": true, "dovecot-uidlist.lock": true, "dovecot-uidlist": false, "dovecot-keywords": false, "subscriptions": false, "sieve": false, "dovecot-acl": false} {
-		if Derived(name) != want {
-			t.Errorf("%q: %v", name, !want)
-		}
-	}
-}
-
 func FuzzTables(f *testing.F) {
 	f.Add([]byte("0 a\n1 b\n"))
 	f.Add([]byte("V\t2\n\nA\tB\n"))

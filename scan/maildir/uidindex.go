@@ -113,8 +113,5 @@ func (x *UIDIndex) Sizes(uid uint32) UIDSizes {
 	return x.sizes[i].UIDSizes
 }
 
-// Len returns the number of different base names.
-func (x *UIDIndex) Len() int { return len(x.recs) }
-
 // Duplicates returns the base names that stand in the list twice, by UID.
 func (x *UIDIndex) Duplicates() []UIDDuplicate { return x.dups }

@@ -129,10 +129,9 @@ func whatIsWrong(got, want []byte) string {
 type lossScene struct {
 	e       *sample.Estate
 	x       *messages
-	gone    map[place]bool                    // removed before the run
-	damaged map[place][]byte                  // what was put in its place
-	extra   func(g *ground) ([]string, error) // further arguments
-	empty   bool                              // the target has no mailboxes at all: a migration
+	gone    map[place]bool   // removed before the run
+	damaged map[place][]byte // what was put in its place
+	empty   bool             // the target has no mailboxes at all: a migration
 }
 
 func (s *lossScene) name() string {

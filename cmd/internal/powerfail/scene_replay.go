@@ -20,7 +20,6 @@ type replayScene struct {
 	until      time.Time
 	archived   map[string]sample.Archived // by Message-ID
 	addressDir map[string]string          // recipient -> INBOX directory
-	withoutID  int
 }
 
 func (s *replayScene) name() string { return "replay" }
