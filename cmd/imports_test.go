@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"scan/budget":                  {},
 	"scan":                         {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
-	"scan/saved":                   {"manifest", "manifest/durable", "scan", "scan/beneath"},
+	"scan/saved":                   {"manifest", "manifest/durable", "scan", "scan/beneath", "scan/maildir"},
 	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "manifest/pack", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
 	"restore/remote":               {"compare", "manifest", "restore", "restore/archive"},

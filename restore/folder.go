@@ -15,12 +15,12 @@ import (
 
 // Names of Dovecot's files.
 const (
-	uidlistName  = "dovecot-uidlist"
-	uidlistLock  = "dovecot-uidlist.lock"
-	keywordsName = "dovecot-keywords"
-	subsName     = "subscriptions"
-	quotaName    = "maildirsize"
-	aclName      = "dovecot-acl"
+	uidlistName  = maildir.UIDListFile
+	uidlistLock  = maildir.UIDListLock
+	keywordsName = maildir.KeywordsFile
+	subsName     = maildir.SubscriptionsFile
+	quotaName    = maildir.QuotaFile
+	aclName      = maildir.ACLFile
 )
 
 type folderKey struct{ mailbox, dir string }

@@ -143,7 +143,7 @@ func (r *Run) inUse(f *folder) (string, error) {
 			return "", err
 		}
 		switch string(e.Name) {
-		case "tmp", "new", "cur", "maildirfolder", aclName, subsName, keywordsName:
+		case "tmp", "new", "cur", maildir.FolderFile, aclName, subsName, keywordsName:
 		default:
 			if strings.HasPrefix(string(e.Name), tempPrefix+r.id+".") {
 				continue

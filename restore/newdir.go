@@ -60,7 +60,7 @@ func (s *stager) prepareMkdir(t *item) error {
 	own := m.own
 	var files []place.File
 	if m.place.Layout == maildir.PlusPlus {
-		files = append(files, place.File{Name: "maildirfolder"})
+		files = append(files, place.File{Name: maildir.FolderFile})
 	}
 	if t.a.ACL {
 		acl, err := s.acl(t)

@@ -11,6 +11,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
 )
 
 // sweep removes the temporary names of runs that died on this store: those
@@ -217,7 +218,7 @@ func (r *Run) tearDown(parent *beneath.Dir, name, run string) {
 		_ = r.ops.Unlink(d.Fd(), file)
 	}
 	for _, file := range []string{
-		"maildirfolder", aclName, uidlistName, keywordsName, subsName,
+		maildir.FolderFile, aclName, uidlistName, keywordsName, subsName,
 		uidlistLock, keywordsName + ".lock", subsName + ".lock",
 	} {
 		_ = r.ops.Unlink(d.Fd(), file)

@@ -78,7 +78,7 @@ func (u *uidPlanner) read(dir string) (*uidState, error) {
 		return s, err
 	}
 	defer d.Close()
-	for _, name := range []string{"dovecot.index.log.2", "dovecot.index.log"} {
+	for _, name := range []string{maildir.IndexLogOldFile, maildir.IndexLogFile} {
 		f, err := d.OpenFile(name)
 		if errors.Is(err, fs.ErrNotExist) || planted(err) {
 			continue
@@ -93,7 +93,7 @@ func (u *uidPlanner) read(dir string) (*uidState, error) {
 		}
 		s.seen = s.seen || s.log.UIDValidity != 0
 	}
-	if f, err := d.OpenFile("dovecot.index"); err == nil {
+	if f, err := d.OpenFile(maildir.IndexFile); err == nil {
 		if h, err := maildir.ReadIndexHeader(f); err == nil {
 			s.hdr, s.seen = h, true
 		}

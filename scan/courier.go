@@ -12,9 +12,6 @@ import (
 	"mailsync/scan/maildir"
 )
 
-// courierDir is where Courier keeps the keywords of a folder.
-const courierDir = "courierimapkeywords"
-
 // maxPending bounds the pending updates of one folder that are read; Courier
 // folds them into its list after a quarter of an hour.
 const maxPending = 100_000
@@ -31,18 +28,18 @@ type courierKeywords struct {
 // folded into it yet. Their stamp is that of the directory: every change renames
 // something in it.
 func (fl *folderLook) readCourier(folder *beneath.Dir) {
-	d, err := folder.OpenDir(courierDir)
+	d, err := folder.OpenDir(maildir.CourierKeywordDir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
 	if err != nil {
-		fl.smallFailed(courierDir, err)
+		fl.smallFailed(maildir.CourierKeywordDir, err)
 		return
 	}
 	defer d.Close()
 	before, err := d.Self()
 	if err != nil {
-		fl.smallFailed(courierDir, err)
+		fl.smallFailed(maildir.CourierKeywordDir, err)
 		return
 	}
 	k := &courierKeywords{names: make(map[string][]string), ages: make(map[string]int64)}
@@ -64,7 +61,7 @@ func (fl *folderLook) courierList(d *beneath.Dir, k *courierKeywords) bool {
 		return true
 	}
 	if err != nil {
-		fl.smallFailed(courierDir+"/"+list, err)
+		fl.smallFailed(maildir.CourierKeywordDir+"/"+list, err)
 		return false
 	}
 	defer f.Close()
@@ -86,7 +83,7 @@ func (fl *folderLook) courierPending(d *beneath.Dir, k *courierKeywords) bool {
 	var files []string
 	for e, err := range d.List() {
 		if err != nil {
-			fl.smallFailed(courierDir, err)
+			fl.smallFailed(maildir.CourierKeywordDir, err)
 			return false
 		}
 		if len(files) == maxPending {
@@ -104,7 +101,7 @@ func (fl *folderLook) courierPending(d *beneath.Dir, k *courierKeywords) bool {
 			continue // folded into the list meanwhile; the stamp has moved
 		}
 		if err != nil {
-			fl.smallFailed(courierDir+"/"+name, err)
+			fl.smallFailed(maildir.CourierKeywordDir+"/"+name, err)
 			whole = false
 			continue
 		}
@@ -140,7 +137,7 @@ func (k *courierKeywords) set(base string, names []string) (whole bool) {
 }
 
 func (fl *folderLook) courierFailed(name string, err error) {
-	file := courierDir
+	file := maildir.CourierKeywordDir
 	if name != "" {
 		file += "/" + name
 	}

@@ -18,19 +18,19 @@ import (
 // uidListName returns the name of the folder's UID list: Dovecot's, or
 // Courier's where only that is there.
 func uidListName(files map[string]bool) string {
-	if files["courierimapuiddb"] && !files["dovecot-uidlist"] {
-		return "courierimapuiddb"
+	if files[maildir.CourierUIDDB] && !files[maildir.UIDListFile] {
+		return maildir.CourierUIDDB
 	}
-	return "dovecot-uidlist"
+	return maildir.UIDListFile
 }
 
 // keywordsName returns where the folder's keywords are: Dovecot's table, or
 // Courier's directory where only that is there.
 func keywordsName(files map[string]bool) string {
-	if files[courierDir] && !files["dovecot-keywords"] {
-		return courierDir
+	if files[maildir.CourierKeywordDir] && !files[maildir.KeywordsFile] {
+		return maildir.CourierKeywordDir
 	}
-	return "dovecot-keywords"
+	return maildir.KeywordsFile
 }
 
 // maxSmallFile bounds the server's small files other than UID lists.
@@ -141,7 +141,7 @@ func parseUIDs(f *beneath.File) (*maildir.UIDIndex, maildir.UIDHeader, uint32, e
 // readKeywords reads the folder's table of keyword names.
 func (fl *folderLook) readKeywords(d *beneath.Dir, files map[string]bool) {
 	name := keywordsName(fl.branch.files)
-	if name == courierDir {
+	if name == maildir.CourierKeywordDir {
 		fl.readCourier(d)
 		return
 	}
@@ -186,10 +186,10 @@ func (fl *folderLook) readIndex(d *beneath.Dir, b *branch) {
 		defer x.Close()
 		dir, files = x, nil
 	}
-	if files != nil && !files["dovecot.index"] {
+	if files != nil && !files[maildir.IndexFile] {
 		return
 	}
-	f, err := dir.OpenFile("dovecot.index")
+	f, err := dir.OpenFile(maildir.IndexFile)
 	if err != nil {
 		return
 	}
@@ -214,7 +214,7 @@ func (fl *folderLook) checkUIDList(control *beneath.Dir, b *branch) {
 	rec := fl.here()
 	switch {
 	case rec != nil && !rec.UIDListStamp.IsZero():
-	case fl.v.place.Control == "" && b.files["dovecot.index.log"] && fl.rests(control, "dovecot.index.log"):
+	case fl.v.place.Control == "" && b.files[maildir.IndexLogFile] && fl.rests(control, maildir.IndexLogFile):
 		f.Certainty = manifest.Suspicion
 		f.Detail = "there is an index and no UID list: the server will give every message another UID"
 	default:

@@ -33,7 +33,7 @@ func (v *View) rootFiles() error {
 		case errors.Is(err, fs.ErrNotExist):
 			control = nil
 		case err != nil:
-			inbox.smallFailed("subscriptions", err)
+			inbox.smallFailed(maildir.SubscriptionsFile, err)
 			control = nil
 		default:
 			defer c.Close()
@@ -41,12 +41,12 @@ func (v *View) rootFiles() error {
 		}
 	}
 	if control != nil {
-		v.subscriptions(inbox, control, cfiles, "subscriptions", maildir.ParseSubscriptions)
+		v.subscriptions(inbox, control, cfiles, maildir.SubscriptionsFile, maildir.ParseSubscriptions)
 	}
 	if !v.mb.Subscribed {
-		v.subscriptions(inbox, v.root, files, "courierimapsubscribed", maildir.ParseCourierSubscribed)
+		v.subscriptions(inbox, v.root, files, maildir.CourierSubscribed, maildir.ParseCourierSubscribed)
 	}
-	if f, st, _ := inbox.small(v.root, files, "maildirsize"); f != nil {
+	if f, st, _ := inbox.small(v.root, files, maildir.QuotaFile); f != nil {
 		defer f.Close()
 		v.mb.QuotaFile = true
 		v.mb.QuotaStamp = settled(st, v.began, v.margin)
@@ -123,7 +123,7 @@ func (q *quotaCheck) report(ctx context.Context, v *View) error {
 		return nil
 	}
 	v.finding(manifest.Finding{
-		Folder: "INBOX", File: "maildirsize", Kind: manifest.QuotaStale, Certainty: manifest.Proof,
+		Folder: "INBOX", File: maildir.QuotaFile, Kind: manifest.QuotaStale, Certainty: manifest.Proof,
 		Detail: "its sums are not what the mailbox holds; servers rebuild it",
 	})
 	return nil
@@ -147,7 +147,7 @@ func (v *View) still() bool {
 			return false
 		}
 	}
-	return same("maildirsize", v.mb.QuotaStamp)
+	return same(maildir.QuotaFile, v.mb.QuotaStamp)
 }
 
 // finish does what can be done only when every message has been seen.

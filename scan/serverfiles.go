@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
 )
 
 // ServerFile is one of the small files in which a mail server says what it knows
@@ -23,7 +24,7 @@ type ServerFile struct {
 // The files, by the tree in which the server keeps them. The older log comes
 // first: the server renames the newer one to it.
 var (
-	controlFiles = []string{"dovecot-uidlist", "dovecot-keywords"}
+	controlFiles = []string{maildir.UIDListFile, maildir.KeywordsFile}
 	indexFiles   = logNames[:]
 )
 

@@ -73,7 +73,7 @@ type serverLog struct {
 }
 
 // logNames are the files of the log, the older first.
-var logNames = [2]string{"dovecot.index.log.2", "dovecot.index.log"}
+var logNames = [2]string{maildir.IndexLogOldFile, maildir.IndexLogFile}
 
 // logged asks a log about a message.
 func (fl *folderLook) logged(log *serverLog, old *manifest.Entry, base string) maildir.Gone {
@@ -131,7 +131,7 @@ func (fl *folderLook) indexed() *maildir.Index {
 		return none
 	}
 	defer d.Close()
-	f, err := d.OpenFile("dovecot.index")
+	f, err := d.OpenFile(maildir.IndexFile)
 	if err != nil {
 		return none
 	}

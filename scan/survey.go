@@ -123,7 +123,7 @@ func (v *View) folderName(dir string, taken map[string]bool) (string, bool) {
 func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 	fl := &folderLook{v: v, branch: *b}
 	fl.info.Name, fl.info.Dir = name, b.dir
-	fl.info.ACL = b.files["dovecot-acl"] || b.files["courierimapacl"]
+	fl.info.ACL = b.files[maildir.ACLFile] || b.files[maildir.CourierACLFile]
 	if v.rec != nil {
 		fl.rec = v.rec.Folder(name)
 	}
@@ -139,7 +139,7 @@ func (v *View) surveyFolder(d *beneath.Dir, b *branch, name string) error {
 		case errors.Is(err, fs.ErrNotExist):
 			control, files = nil, nil
 		case err != nil:
-			v.finding(manifest.Finding{Folder: name, File: "dovecot-uidlist", Kind: manifest.Unreadable, Detail: err.Error()})
+			v.finding(manifest.Finding{Folder: name, File: maildir.UIDListFile, Kind: manifest.Unreadable, Detail: err.Error()})
 			control, files, fl.halfUIDs = nil, nil, true
 			fl.keepUIDs(false)
 			fl.keepWords(false)

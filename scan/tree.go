@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mailsync/scan/beneath"
+	"mailsync/scan/maildir"
 )
 
 // branch is one directory below a mailbox' root, the root included.
@@ -37,9 +38,9 @@ const maxDepth = 512
 
 // smallFiles are the files of a folder that mean something to a server.
 var smallFiles = map[string]bool{
-	"dovecot-uidlist": true, "dovecot-keywords": true, "dovecot-acl": true, "dovecot.index.log": true,
-	"dovecot.index.log.2": true, "dovecot.index": true, "subscriptions": true, "maildirsize": true,
-	"courierimapuiddb": true, "courierimapsubscribed": true, "courierimapacl": true, "courierimapkeywords": true,
+	maildir.UIDListFile: true, maildir.KeywordsFile: true, maildir.ACLFile: true, maildir.IndexLogFile: true,
+	maildir.IndexLogOldFile: true, maildir.IndexFile: true, maildir.SubscriptionsFile: true, maildir.QuotaFile: true,
+	maildir.CourierUIDDB: true, maildir.CourierSubscribed: true, maildir.CourierACLFile: true, maildir.CourierKeywordDir: true,
 }
 
 // skipped tells whether a directory of that name is never looked into: its
@@ -48,7 +49,7 @@ func skipped(name string, root, inMaildir bool) bool {
 	switch name {
 	case "cur", "new", "tmp":
 		return inMaildir
-	case ".mailsync", "courierimapkeywords", "courierimaphieracl", "shared-folders", ".zfs", ".snapshot":
+	case ".mailsync", maildir.CourierKeywordDir, "courierimaphieracl", "shared-folders", ".zfs", ".snapshot":
 		return true
 	}
 	return strings.HasPrefix(name, "..")
@@ -197,7 +198,7 @@ func (b *branch) classify(types []dirType, dirs *[]string, links *[]oddBranch) {
 				b.hasNew = true
 			case "tmp":
 				b.tmp = true
-			case "courierimapkeywords":
+			case maildir.CourierKeywordDir:
 				b.note(t.name)
 			}
 		}

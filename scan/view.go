@@ -289,11 +289,11 @@ func (v *View) Gaps() []compare.Gap { return v.gaps }
 func (v *View) gap(f *manifest.Finding) {
 	g := compare.Gap{Folder: f.Folder, Lost: f.Kind.Class() == manifest.Disorder, Reason: f.Detail}
 	switch f.File {
-	case "dovecot-uidlist", "courierimapuiddb":
+	case maildir.UIDListFile, maildir.CourierUIDDB:
 		g.What = compare.UIDList
-	case "dovecot-keywords":
+	case maildir.KeywordsFile:
 		g.What = compare.KeywordTable
-	case "subscriptions", "courierimapsubscribed":
+	case maildir.SubscriptionsFile, maildir.CourierSubscribed:
 		g.What = compare.SubscriptionList
 	default:
 		return

@@ -83,11 +83,11 @@ func (v *View) watch() []byte {
 			if fl.blind != nil || fl.looks > 0 || !ok(f.NewStamp) || !ok(f.CurStamp) || !ok(f.UIDListStamp) {
 				return nil
 			}
-			if fl.branch.files[courierDir] {
+			if fl.branch.files[maildir.CourierKeywordDir] {
 				return nil // keywords change there, and no stamp that is watched moves
 			}
 			kind = watchFolder
-			if uidListName(fl.branch.files) != "dovecot-uidlist" {
+			if uidListName(fl.branch.files) != maildir.UIDListFile {
 				kind = watchCourier
 			}
 			s.add(watchDev(f.NewStamp, b.stat.Dev), f.NewStamp)
@@ -161,9 +161,9 @@ func (s *Scanner) unchanged(path string, place *maildir.Place, watch []byte) boo
 		if kind == watchPlain {
 			continue
 		}
-		list := "dovecot-uidlist"
+		list := maildir.UIDListFile
 		if kind == watchCourier {
-			list = "courierimapuiddb"
+			list = maildir.CourierUIDDB
 		}
 		control := base
 		if place.Control != "" {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"mailsync/scan/maildir"
 )
 
 // Logs reads index logs out of the copies of one store, as evidence of what the
@@ -45,7 +47,7 @@ func (l *Logs) Each(mailbox, dir string, since time.Time, add func(io.Reader) er
 	var found [2][]place
 	l.mu.Lock()
 	err := l.load(bucketOf(mailbox))
-	for i, name := range [...]string{"dovecot.index.log.2", "dovecot.index.log"} {
+	for i, name := range [...]string{maildir.IndexLogOldFile, maildir.IndexLogFile} {
 		found[i] = l.files[entryName(mailbox, dir, name)]
 	}
 	l.mu.Unlock()
