@@ -18,6 +18,12 @@ type Side struct {
 	// each copy its base for a three-way merge, and tells a mailbox that went
 	// with its disk from one that was never there.
 	Base Source
+	// Breaker is the share of the side's recorded messages that may be gone at
+	// once without evidence of deletion. Beyond it such an absence is
+	// manifest.MassDisappearing: the message is unknown there, not missing. With
+	// Groups the copy stays absent and the evidence says so. 0 means one in a
+	// hundred; 1 and more never. It needs a Base that is Sized.
+	Breaker float64
 }
 
 // Spill is a temporary file of the caller's, for what does not fit in memory.
@@ -32,21 +38,10 @@ type Options struct {
 	Mailbox func(name string) bool // nil: all
 	Workers int                    // mailboxes at once; 0 means 4
 	All     bool                   // yield mailboxes without a difference too, but for those that are skipped
-	Skip    func(name string) bool // mailboxes that an interrupted comparison has finished
 
 	// Groups keeps what a plan needs beyond the lines: mailboxes that only one
 	// side has are opened, and no mailbox is skipped for a missing side.
 	Groups bool
-
-	// Breaker is the share of a side's recorded messages that may be gone at
-	// once without evidence of deletion. Beyond it such an absence is
-	// manifest.MassDisappearing: the message is unknown there, not missing. With
-	// Groups the copy stays absent and the evidence says so. 0 means one in a
-	// hundred; 1 and more never. It needs a Base that is Sized.
-	Breaker float64
-	// BreakerFloor is the number of messages that may be gone however small the
-	// store is, provided that they are not half of it. 0 means 20.
-	BreakerFloor int64
 
 	// Memory bounds what is held of messages that match no name, in bytes,
 	// for all workers together. 0 means 32 MiB.

@@ -266,7 +266,7 @@ var errSpill = errors.New("a temporary file does not hold what was written into 
 // summed returns the sides as Summed, where all of them are, and where the
 // comparison is of whole stores: a pattern needs the names.
 func (c *Comparison) summed() []Summed {
-	if c.o.Mailbox != nil || c.o.Skip != nil || len(c.sides) < 2 {
+	if c.o.Mailbox != nil || len(c.sides) < 2 {
 		return nil
 	}
 	out := make([]Summed, len(c.sides))

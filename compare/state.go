@@ -25,12 +25,6 @@ func newComparison(sides []Side, o Options) (*Comparison, error) {
 	if o.Workers <= 0 {
 		o.Workers = 4
 	}
-	if o.Breaker == 0 {
-		o.Breaker = 0.01
-	}
-	if o.BreakerFloor == 0 {
-		o.BreakerFloor = 20
-	}
 	if o.Memory <= 0 {
 		o.Memory = 32 << 20
 	}
@@ -43,6 +37,9 @@ func newComparison(sides []Side, o Options) (*Comparison, error) {
 	for i := range sides {
 		c.infos[i] = sides[i].Source.Info()
 		c.can[i] = sides[i].Witness != nil
+		if c.sides[i].Breaker == 0 {
+			c.sides[i].Breaker = 0.01
+		}
 		if s, ok := sides[i].Base.(Sized); ok {
 			c.state.sides[i].recorded = s.Size()
 		}
@@ -100,7 +97,7 @@ func (s *state) breaker(b *body, final bool) (wait bool) {
 	defer s.mu.Unlock()
 	for i := range b.sides {
 		st := &s.sides[i]
-		if gone := b.sides[i].gone; gone > 0 && !final && b.sides[i].Mailbox != nil && st.recorded > 0 && s.c.o.Breaker < 1 {
+		if gone := b.sides[i].gone; gone > 0 && !final && b.sides[i].Mailbox != nil && st.recorded > 0 && s.c.sides[i].Breaker < 1 {
 			st.gone += gone
 			s.trip(i)
 			wait = true
@@ -110,13 +107,20 @@ func (s *state) breaker(b *body, final bool) (wait bool) {
 	return wait
 }
 
-// trip decides whether too much of a side is gone. In a small store one message
-// is more than one in a hundred: there the floor decides, up to half of it. The
-// lock is held.
+// MayBeGone returns how many of a store's messages may be gone at once without
+// evidence of deletion: a share of it, and 20 however small the store is,
+// provided that they are not half of it. In a small store one message is more
+// than one in a hundred.
+func MayBeGone(messages int64, share float64) int64 {
+	return max(int64(share*float64(messages)), min(20, messages/2), 1)
+}
+
+// trip decides whether too much of a side is gone. The lock is held.
 func (s *state) trip(side int) {
 	st := &s.sides[side]
-	limit := max(int64(s.c.o.Breaker*float64(st.recorded)), min(s.c.o.BreakerFloor, st.recorded/2), 1)
-	if st.recorded == 0 || st.gone <= limit || s.c.o.Breaker >= 1 {
+	share := s.c.sides[side].Breaker
+	limit := MayBeGone(st.recorded, share)
+	if st.recorded == 0 || st.gone <= limit || share >= 1 {
 		return
 	}
 	// The last text is that of the whole sum: waiting mailboxes are told then.

@@ -246,7 +246,7 @@ func (c *Comparison) countShard(ctx context.Context, list iter.Seq2[Head, error]
 }
 
 func (c *Comparison) wants(name string) bool {
-	return (c.o.Mailbox == nil || c.o.Mailbox(name)) && (c.o.Skip == nil || !c.o.Skip(name))
+	return c.o.Mailbox == nil || c.o.Mailbox(name)
 }
 
 // listMerged merges listings of mailboxes. A listing that breaks leaves its

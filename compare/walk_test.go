@@ -123,18 +123,23 @@ func TestBreaker(t *testing.T) {
 	for _, c := range []struct {
 		evidence manifest.Evidence
 		gone     int
+		share    float64 // that may be gone
 		trips    bool
 		hidden   bool
 	}{
-		{manifest.NoEvidence, 120, true, true},
-		{manifest.OrdinaryAbsence, 120, true, true},
-		{manifest.InsideCrash, 120, true, false},     // lost in the crash, for all that is known
-		{manifest.OrdinaryAbsence, 20, false, false}, // 60 of 10,000
-		{manifest.ServerUnaware, 120, false, false},  // proven losses
-		{manifest.ServerExpunge, 120, false, false},  // deletions
+		{manifest.NoEvidence, 120, 0, true, true},
+		{manifest.NoEvidence, 120, 0.04, false, false}, // 360 of 10,000
+		{manifest.NoEvidence, 120, 1, false, false},
+		{manifest.OrdinaryAbsence, 120, 0, true, true},
+		{manifest.OrdinaryAbsence, 20, 0.001, true, true},
+		{manifest.InsideCrash, 120, 0, true, false},     // lost in the crash, for all that is known
+		{manifest.OrdinaryAbsence, 20, 0, false, false}, // 60 of 10,000
+		{manifest.ServerUnaware, 120, 0, false, false},  // proven losses
+		{manifest.ServerExpunge, 120, 0, false, false},  // deletions
 	} {
 		for _, workers := range []int{1, 3} {
 			x, y := build(c.evidence, c.gone)
+			y.Breaker = c.share
 			lines, r := diff(t, compare.Options{Workers: workers}, x, y)
 			tripped := slices.ContainsFunc(r.Partial, func(d compare.Doubt) bool { return strings.Contains(d.Reason, "gone at once") })
 			if tripped != c.trips {

@@ -58,7 +58,6 @@ type PlanOptions struct {
 	FixUIDNext      bool             // plan the raising of next UIDs too, not only print the command
 	Arrivals        map[string]int64 // messages that an archive knows to have arrived since, by mailbox; for the safe next UID
 
-	Breaker  float64  // see compare.Options; 0 = one in a hundred
 	Resume   []string // mailboxes that unfinished runs had begun to restore whole; see Interrupted
 	Workers  int      // mailboxes compared at a time; 0 = compare's default
 	Spill    func() (compare.Spill, error)

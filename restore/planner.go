@@ -143,8 +143,7 @@ func (p *planner) close() {
 func (p *planner) compare(ctx context.Context) error {
 	c, err := compare.New(p.sides, compare.Options{
 		Mailbox: p.o.Mailbox, Workers: p.o.Workers, Groups: true, All: true, Spill: p.o.Spill,
-		Breaker: p.o.Breaker,
-		Now:     func() time.Time { return p.now },
+		Now: func() time.Time { return p.now },
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)

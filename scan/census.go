@@ -13,17 +13,6 @@ import (
 	"mailsync/manifest"
 )
 
-// breakerFloor is how many messages may be gone without evidence however small
-// the store is, provided that they are not half of it: in a small store one
-// message is more than one in a hundred.
-const breakerFloor = 20
-
-// breaker returns how many of a store's messages may be gone at once without
-// evidence of deletion.
-func breaker(messages int64, share float64) int64 {
-	return max(int64(share*float64(messages)), min(breakerFloor, messages/2), 1)
-}
-
 // census is what is known of the store as a whole when one of its mailboxes is
 // looked at by itself.
 type census struct {
@@ -81,7 +70,7 @@ func (s *Scanner) takeCensus(ctx context.Context) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	return gone.Load() > breaker(messages, s.cfg.Breaker) || missing > 1 && missing*2 >= boxes, nil
+	return gone.Load() > compare.MayBeGone(messages, s.cfg.Breaker) || missing > 1 && missing*2 >= boxes, nil
 }
 
 // countGone counts what a mailbox lacks without evidence. Only new files are

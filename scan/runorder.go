@@ -143,7 +143,7 @@ func (r *run) census(ctx context.Context, all []found, incomplete error) error {
 		}
 		return nil
 	}
-	r.limit = breaker(messages, r.s.cfg.Breaker)
+	r.limit = compare.MayBeGone(messages, r.s.cfg.Breaker)
 	slices.SortFunc(rows, func(a, b row) int {
 		if a.checked != b.checked {
 			if a.checked < b.checked {

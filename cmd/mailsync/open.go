@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -37,7 +38,7 @@ func (a *app) scanConfig(s *config.Store) scan.Config {
 		Name: s.Name, Path: s.Path, Layout: s.Layout, Users: file, UsersCommand: command,
 		Control: s.Control, Index: s.Index, UTF8: s.UTF8, Symlinks: s.Symlinks,
 		Alg: s.Digest.Alg, FailureDomain: s.FailureDomain, Role: s.Role.String(),
-		Limits: a.limits(s), Breaker: float64(s.Breaker), KeepAbsences: s.Absences.Duration,
+		Limits: a.limits(s), Breaker: a.breaker(s), KeepAbsences: s.Absences.Duration,
 	}
 	if !config.IsPath(s.Name) {
 		c.Known = s.Name
@@ -46,13 +47,15 @@ func (a *app) scanConfig(s *config.Store) scan.Config {
 	if c.Alg == manifest.NoAlg {
 		c.Alg = a.cfg.Digest.Alg
 	}
-	if c.Breaker == 0 {
-		c.Breaker = float64(a.cfg.Breaker)
-	}
 	if c.KeepAbsences == 0 {
 		c.KeepAbsences = a.cfg.Absences.Duration
 	}
 	return c
+}
+
+// breaker is the share of a store that may be gone at once.
+func (a *app) breaker(s *config.Store) float64 {
+	return float64(cmp.Or(s.Breaker, a.cfg.Breaker))
 }
 
 // trust says what a look at a store may take from its record unread.
@@ -92,7 +95,7 @@ func (a *app) openAs(s *config.Store, name string, set *budget.Set, t trust) (*s
 	if err != nil && !errors.Is(err, manifest.ErrNoRecord) {
 		return nil, err
 	}
-	sd := &side{store: s, base: rec, set: set, calls: a.std.calls}
+	sd := &side{store: s, base: rec, set: set, calls: a.std.calls, breaker: a.breaker(s)}
 	doubt, err := a.doubts(s)
 	if err != nil {
 		return nil, err
@@ -130,7 +133,7 @@ func (a *app) openFar(ctx context.Context, s *config.Store, t trust) (*side, err
 	if err != nil {
 		return nil, err
 	}
-	sd := &side{store: s}
+	sd := &side{store: s, breaker: a.breaker(s)}
 	if sd.far, err = p.Open(ctx, a.spec(s, t)); err != nil {
 		if cancelled(ctx) != nil {
 			return nil, context.Cause(ctx)

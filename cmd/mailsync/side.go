@@ -28,6 +28,7 @@ type side struct {
 	farBase  compare.Source         // what is recorded of it, here or there; nil when nothing is
 	listing  *compare.Listing       // of the source, where sums of its parts are wanted
 	down     error                  // why nobody answers for it
+	breaker  float64                // the share of it that may be gone at once; 0 = as compare has it
 	set      *budget.Set            // of the disks that are read
 	calls    *place.Calls           // on the store; nil = the real ones
 	mail     *restore.SiteSource    // its messages, once they were asked for
@@ -113,7 +114,7 @@ func (s *side) empty(ctx context.Context) bool {
 
 // compared is the side in a comparison.
 func (s *side) compared() compare.Side {
-	c := compare.Side{Source: s.source(), Witness: s.witness()}
+	c := compare.Side{Source: s.source(), Witness: s.witness(), Breaker: s.breaker}
 	if s.far != nil && s.farBase != nil {
 		c.Base = s.farBase
 	}
