@@ -55,15 +55,12 @@ type PlanOptions struct {
 	Undecided       Undecided
 	UndecidedFolder string // UTF-8, levels separated by '/'
 	MergeFlags      MergeFlags
-	FixUIDNext      bool             // plan the raising of next UIDs too, not only print the command
-	Arrivals        map[string]int64 // messages that an archive knows to have arrived since, by mailbox; for the safe next UID
+	FixUIDNext      bool // plan the raising of next UIDs too, not only print the command
 
 	Resume   []string // mailboxes that unfinished runs had begun to restore whole; see Interrupted
 	Workers  int      // mailboxes compared at a time; 0 = compare's default
 	Spill    func() (compare.Spill, error)
-	SpoolDir string // of what a plan cannot hold in memory; "" = the system's temporary directory
 	Progress *PlanProgress
-	Now      time.Time // zero = time.Now
 }
 
 // PlanProgress may be read while a plan is made.

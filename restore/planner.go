@@ -65,10 +65,7 @@ func newPlanner(o *PlanOptions) (*planner, error) {
 	if o.Undecided == UndecidedInFolder && o.UndecidedFolder == "" {
 		return nil, fmt.Errorf("%w: no folder for what is undecided", ErrOptions)
 	}
-	p := &planner{o: o, now: o.Now, spool: newSpool(o.SpoolDir), resume: map[string]bool{}}
-	if p.now.IsZero() {
-		p.now = time.Now()
-	}
+	p := &planner{o: o, now: time.Now(), spool: newSpool(), resume: map[string]bool{}}
 	p.gone = &targetSource{Source: o.Target.Source, p: p, base: o.Target.Base, absent: map[string]bool{}}
 	target := o.Target
 	target.Source = p.gone

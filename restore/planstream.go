@@ -39,9 +39,9 @@ func (p *Plan) WriteTo(w io.Writer) (int64, error) {
 // is not refused mailbox by mailbox where something has moved; each action checks
 // its own ground. The caller closes the plan.
 func ReadPlan(r io.Reader, fresh bool) (*Plan, error) {
-	f, err := os.CreateTemp("", "mailsync-plan-*")
+	f, err := TempFile()
 	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
+		return nil, err
 	}
 	p, err := readPlan(f, r)
 	if err != nil {
@@ -53,9 +53,6 @@ func ReadPlan(r io.Reader, fresh bool) (*Plan, error) {
 }
 
 func readPlan(f *os.File, r io.Reader) (*Plan, error) {
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
 	n, err := io.Copy(f, io.LimitReader(r, MaxPlan+1))
 	if err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ import (
 // past a limit in a file without a name. Mailboxes are given in any order and
 // come back sorted.
 type spool struct {
-	dir   string
 	limit int
 	mem   []byte
 	file  *os.File
@@ -35,7 +34,7 @@ type extent struct{ from, to int64 }
 
 const spoolMemory = 32 << 20
 
-func newSpool(dir string) *spool { return &spool{dir: dir, limit: spoolMemory} }
+func newSpool() *spool { return &spool{limit: spoolMemory} }
 
 // add appends a record, which ends at size.
 func (s *spool) add(rec *planRecord) error {
@@ -57,13 +56,9 @@ func (s *spool) write(p []byte) error {
 		return nil
 	}
 	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, "mailsync-plan-*")
+		f, err := TempFile()
 		if err != nil {
-			return fmt.Errorf("spool: %w", err)
-		}
-		if err := os.Remove(f.Name()); err != nil {
-			_ = f.Close()
-			return fmt.Errorf("spool: %w", err)
+			return err
 		}
 		s.file, s.w = f, bufio.NewWriterSize(f, 256<<10)
 	}

@@ -157,7 +157,7 @@ func (u *uidPlanner) compose(f *folderPlan, s *uidState, r *manifest.Folder, lin
 	if s != nil && s.seen {
 		list.Next = max(list.Next, known, s.serverNext())
 	} else {
-		list.Next = beyond(max(list.Next, known), u.b.p.o.Arrivals[u.b.m.Name])
+		list.Next = beyond(max(list.Next, known))
 	}
 	if n := len(list.Lines); n > 0 {
 		list.Next = max(list.Next, list.Lines[n-1].UID+1)
@@ -166,8 +166,8 @@ func (u *uidPlanner) compose(f *folderPlan, s *uidState, r *manifest.Folder, lin
 }
 
 // beyond adds the margin to a next UID, as far as there are UIDs.
-func beyond(next uint32, arrivals int64) uint32 {
-	return max(next, uint32(min(int64(max(next, 1))+max(arrivals, 0)+UIDMargin, 1<<32-2)))
+func beyond(next uint32) uint32 {
+	return max(next, uint32(min(int64(max(next, 1))+UIDMargin, 1<<32-2)))
 }
 
 // recorded returns the UIDs that the target's record knows of a folder.
@@ -222,11 +222,10 @@ func (u *uidPlanner) raise(f *folderPlan, s *uidState) []Action {
 		return nil
 	}
 	known := max(u.highest(f.name, v), s.serverNext())
-	arrivals := b.p.o.Arrivals[b.m.Name]
-	if known <= s.next && arrivals == 0 {
+	if known <= s.next {
 		return nil
 	}
-	x := SafeUID{Folder: f.name, Now: s.next, Safe: beyond(max(known, s.next), arrivals)}
+	x := SafeUID{Folder: f.name, Now: s.next, Safe: beyond(known)}
 	ours := b.p.o.FixUIDNext && s.there
 	args := []string{"doveadm mailbox update"}
 	if !ours {

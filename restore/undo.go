@@ -34,7 +34,7 @@ func NewUndo(ctx context.Context, fsys durable.FS, state, id string) (*Plan, err
 	case x.UndoneBy != "":
 		return nil, fmt.Errorf("%w: run %s was undone by run %s", ErrNotUndoable, id, x.UndoneBy)
 	}
-	u := &undoPlanner{run: id, spool: newSpool(""), boxes: map[string]*undoBox{}}
+	u := &undoPlanner{run: id, spool: newSpool(), boxes: map[string]*undoBox{}}
 	if err := u.read(ctx, fsys, journalPath(state, id)); err != nil {
 		_ = u.spool.close()
 		return nil, err

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"os"
 	"slices"
 	"sync"
 
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/compare"
+	"mailsync/restore"
 	"mailsync/scan/budget"
 )
 
@@ -92,19 +92,8 @@ func closeSides(sides []*side) {
 	}
 }
 
-// spill makes a temporary file that has no name, for what does not fit in
-// memory.
-func spill() (compare.Spill, error) {
-	f, err := os.CreateTemp("", "mailsync-*")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return f, nil
-}
+// spill takes what a comparison cannot hold in memory.
+func spill() (compare.Spill, error) { return restore.TempFile() }
 
 // farAskers fill a link of 100 Mbit/s and 50 ms with messages of 20 KB.
 const farAskers = 32

@@ -19,6 +19,9 @@ var errBomb = errors.New("decompresses to far more than mail does: refused")
 // bombFloor is what any file may decompress to before its ratio is looked at.
 const bombFloor = 64 << 20
 
+// maxRatio is how many times its own size a larger file may decompress to.
+const maxRatio = 300
+
 // maxDictionary is what a decoder of xz may allocate.
 const maxDictionary = 128 << 20
 
@@ -41,7 +44,7 @@ func compression(head []byte) string {
 
 // decompress undoes one layer of compression. Members and frames that follow
 // each other are one stream. The closer frees what the decoder holds.
-func decompress(kind string, r io.Reader, ratio int64) (io.Reader, func(), error) {
+func decompress(kind string, r io.Reader) (io.Reader, func(), error) {
 	in := &counter{r: r}
 	var out io.Reader
 	closer := func() {}
@@ -69,7 +72,7 @@ func decompress(kind string, r io.Reader, ratio int64) (io.Reader, func(), error
 	default:
 		return nil, nil, fmt.Errorf("no decoder for %q", kind)
 	}
-	return &guard{r: out, in: in, ratio: ratio}, closer, nil
+	return &guard{r: out, in: in}, closer, nil
 }
 
 // counter counts what is read through it.
@@ -86,16 +89,15 @@ func (c *counter) Read(p []byte) (int, error) {
 
 // guard ends a stream that decompresses beyond reason.
 type guard struct {
-	r     io.Reader
-	in    *counter
-	out   int64
-	ratio int64
+	r   io.Reader
+	in  *counter
+	out int64
 }
 
 func (g *guard) Read(p []byte) (int, error) {
 	n, err := g.r.Read(p)
 	g.out += int64(n)
-	if g.out > bombFloor && g.out/g.ratio > g.in.n {
+	if g.out > bombFloor && g.out/maxRatio > g.in.n {
 		return 0, errBomb
 	}
 	return n, err

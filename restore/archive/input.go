@@ -71,7 +71,7 @@ func (p *pass) file(in *input, r io.Reader) error {
 		if in.depth >= p.a.opts.MaxNesting {
 			return p.refuse(in.pos, fmt.Sprintf("nested more than %d deep", p.a.opts.MaxNesting))
 		}
-		z, done, err := decompress(kind, in.w, p.a.opts.MaxRatio)
+		z, done, err := decompress(kind, in.w)
 		if err != nil {
 			return p.brokenStream(in.pos, kind, err)
 		}

@@ -24,11 +24,9 @@ type Options struct {
 	Pattern    string         // of paths in an .eml tree, see ParsePattern; "" = none
 	Variant    string         // mboxo, mboxrd, mboxcl, mboxcl2: what the operator knows of the mbox files; "" = unknown
 
-	SpoolDir   string // for messages larger than Memory; default: the system's temporary directory
-	Memory     int64  // largest message held in memory; default 4 MiB
-	MaxMessage int64  // larger messages are refused; default 512 MiB
-	MaxRatio   int64  // of decompressed to compressed bytes before a file is refused as a bomb; default 300
-	MaxNesting int    // archives within archives; default 6
+	Memory     int64 // largest message held in memory; default 4 MiB
+	MaxMessage int64 // larger messages are refused; default 512 MiB
+	MaxNesting int   // archives within archives; default 6
 }
 
 func (o Options) withDefaults() Options {
@@ -37,9 +35,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxMessage <= 0 {
 		o.MaxMessage = 512 << 20
-	}
-	if o.MaxRatio <= 0 {
-		o.MaxRatio = 300
 	}
 	if o.MaxNesting <= 0 {
 		o.MaxNesting = 6

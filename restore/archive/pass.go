@@ -27,7 +27,7 @@ type pass struct {
 }
 
 func (a *Archive) pass(ctx context.Context, yield func(Item, error) bool) *pass {
-	return &pass{a: a, ctx: ctx, yield: yield, formats: formats(), spool: spool{dir: a.opts.SpoolDir, max: a.opts.MaxMessage}}
+	return &pass{a: a, ctx: ctx, yield: yield, formats: formats(), spool: spool{max: a.opts.MaxMessage}}
 }
 
 func (p *pass) close() { p.spool.close() }

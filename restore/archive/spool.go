@@ -2,8 +2,9 @@ package archive
 
 import (
 	"errors"
-	"fmt"
 	"os"
+
+	"mailsync/restore"
 )
 
 // errTooLarge reports a message beyond the limit.
@@ -12,10 +13,9 @@ var errTooLarge = errors.New("message is larger than the limit")
 // errLongLine reports a line that does not fit into memory.
 var errLongLine = errors.New("a message with a line longer than what is held in memory")
 
-// spool is where a message goes that is too large for memory: one unlinked
-// temporary file, used again for each such message.
+// spool is where a message goes that is too large for memory: one temporary
+// file without a name, used again for each such message.
 type spool struct {
-	dir string
 	max int64
 	f   *os.File
 	n   int64
@@ -25,17 +25,9 @@ type spool struct {
 func (s *spool) reset() error {
 	s.n = 0
 	if s.f == nil {
-		f, err := os.CreateTemp(s.dir, "mailsync-spool-")
-		if err != nil {
-			return fmt.Errorf("spool for large messages: %w", err)
-		}
-		// Unlinked at once: whatever ends the process, no mail is left behind.
-		if err := os.Remove(f.Name()); err != nil {
-			f.Close()
-			return fmt.Errorf("spool for large messages: %w", err)
-		}
-		s.f = f
-		return nil
+		var err error
+		s.f, err = restore.TempFile()
+		return err
 	}
 	return s.f.Truncate(0)
 }

@@ -148,7 +148,7 @@ func (p *pass) zipMember(in *input, h *zipHeader) error {
 		}
 		z := flate.NewReader(&byteReader{counter: in2, w: in.w, left: left})
 		defer z.Close()
-		out = &guard{r: z, in: in2, ratio: p.a.opts.MaxRatio}
+		out = &guard{r: z, in: in2}
 	case h.method == 0 && !streamed:
 		out = in2
 	default:

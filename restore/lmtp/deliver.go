@@ -35,7 +35,6 @@ type Options struct {
 	Host        string // our name in LHLO; "" = localhost
 	Connections int    // at a time; default 4
 	BytesPerSec int64  // over all connections; 0 = no limit
-	Attempts    int    // for what is refused for now; default 5
 
 	Wait func(ctx context.Context, d time.Duration) error // default: a timer; tests need none
 	Now  func() time.Time                                 // default time.Now
@@ -50,6 +49,9 @@ type Deliverer struct {
 
 var _ replay.Deliverer = (*Deliverer)(nil)
 
+// attempts is how often what is refused for now is sent.
+const attempts = 5
+
 // groupSize is how many messages are journalled, sent and told together: one
 // sync of the ledger before and one after.
 const groupSize = 128
@@ -59,9 +61,6 @@ const groupSize = 128
 func New(ctx context.Context, o Options) (*Deliverer, error) {
 	if o.Connections <= 0 {
 		o.Connections = 4
-	}
-	if o.Attempts <= 0 {
-		o.Attempts = 5
 	}
 	if o.Host == "" {
 		o.Host = "localhost"
@@ -210,7 +209,7 @@ func (d *Deliverer) group(ctx context.Context, group []*attempt) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		last := round >= d.o.Attempts
+		last := round >= attempts
 		down := true
 		var again []*attempt
 		for _, t := range todo {

@@ -181,7 +181,7 @@ func (b *delivering) keep(it *deliverItem, m *archive.Message) error {
 		return nil
 	}
 	if b.file == nil {
-		f, err := tempFile(b.r.o.SpoolDir)
+		f, err := restore.TempFile()
 		if err != nil {
 			return err
 		}

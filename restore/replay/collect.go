@@ -47,7 +47,7 @@ type batch struct {
 // to the tape. Workers compute while the archive is being read.
 func (r *Run) collect(ctx context.Context) (*collected, error) {
 	c := &collected{
-		items: newTape(r.o.SpoolDir), findings: newTape(r.o.SpoolDir), survey: &archive.Survey{},
+		items: newTape(), findings: newTape(), survey: &archive.Survey{},
 		addrs: map[string]struct{}{}, damaged: map[string]bool{},
 	}
 	g, gctx := errgroup.WithContext(ctx)

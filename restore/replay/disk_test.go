@@ -144,7 +144,7 @@ func TestDeliverToDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := run(t, Options{Archive: g.open(), Target: d, Witness: d, Resolver: res, Ledger: l, SpoolDir: t.TempDir(), All: true}, w)
+		r, err := run(t, Options{Archive: g.open(), Target: d, Witness: d, Resolver: res, Ledger: l, All: true}, w)
 		if end := w.End(err); end != nil && err == nil {
 			err = end
 		}

@@ -371,5 +371,5 @@ func options(t testing.TB, g *gateway, s *store) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Archive: g.open(), Target: s, Witness: s, Resolver: res, SpoolDir: t.TempDir(), Workers: 2, Now: t0.Add(48 * time.Hour)}
+	return Options{Archive: g.open(), Target: s, Witness: s, Resolver: res, Workers: 2, Now: t0.Add(48 * time.Hour)}
 }

@@ -184,7 +184,7 @@ func (l *Ledger) byMailbox(ctx context.Context, r *Run) (func(order int, mailbox
 	if l == nil {
 		return none, func() {}, nil
 	}
-	s := newSorter(r.o.SpoolDir, int(r.o.Memory/8))
+	s := newSorter(int(r.o.Memory / 8))
 	var e enc
 	for x, err := range l.all() {
 		if err != nil {

@@ -91,7 +91,6 @@ type Options struct {
 	Keyword string       // set on delivered messages; "" = none
 	Alg     manifest.Alg // of digests; default BLAKE3
 
-	SpoolDir string    // for sorting; default: the system's temporary directory
 	Memory   int64     // for sorting and batches, bytes; default 64 MiB
 	Progress *Progress // may be nil
 	Workers  int       // default: the number of processors

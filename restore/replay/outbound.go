@@ -80,7 +80,6 @@ type OutboundOptions struct {
 	Since   time.Time
 	Until   time.Time
 
-	SpoolDir string
 	Memory   int64 // default 64 MiB
 	Progress *Progress
 }
@@ -111,7 +110,7 @@ func Outbound(ctx context.Context, o OutboundOptions) iter.Seq2[OutboundEvent, e
 		if o.Progress == nil {
 			o.Progress = &Progress{}
 		}
-		r := &outbound{o: o, s: newSorter(o.SpoolDir, int(o.Memory)), services: map[string]*Service{}, yield: yield}
+		r := &outbound{o: o, s: newSorter(int(o.Memory)), services: map[string]*Service{}, yield: yield}
 		defer r.s.close()
 		if err := r.run(ctx); err != nil && err != errStopped {
 			yield(OutboundEvent{}, err)

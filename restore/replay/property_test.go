@@ -98,7 +98,6 @@ func TestReplayProperty(t *testing.T) {
 		}
 		before := copies()
 		o := options(tb{t, rt}, g, s)
-		defer os.RemoveAll(o.SpoolDir)
 		o.Memory = 4 << 10 // everything goes through the spool
 		o.Since, o.Until = at(from), at(max(to, from+1))
 		r, err := run(tb{t, rt}, o, s)
@@ -155,10 +154,9 @@ func (b tb) Errorf(format string, args ...any) { b.rt.Errorf(format, args...) }
 
 // Records of any size come back in order, from memory or from many runs.
 func TestSorterProperty(t *testing.T) {
-	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
 		recs := rapid.SliceOf(rapid.SliceOfN(rapid.Byte(), 0, 40)).Draw(rt, "records")
-		s := newSorter(dir, rapid.IntRange(1, 400).Draw(rt, "memory"))
+		s := newSorter(rapid.IntRange(1, 400).Draw(rt, "memory"))
 		defer s.close()
 		want := map[string]int{}
 		for _, r := range recs {

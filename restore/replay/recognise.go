@@ -36,7 +36,7 @@ type job struct {
 // recognise looks at every mailbox that archived mail leads to, and writes a
 // verdict for each item to the tape, mailbox by mailbox.
 func (r *Run) recognise(ctx context.Context) error {
-	r.verdicts = newTape(r.o.SpoolDir)
+	r.verdicts = newTape()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	g, gctx := errgroup.WithContext(ctx)

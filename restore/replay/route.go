@@ -13,8 +13,8 @@ import (
 // route turns recipients into mailboxes: sorted by mailbox, and a tape of what
 // leads nowhere.
 func (r *Run) route(ctx context.Context, c *collected) error {
-	r.byMailbox = newSorter(r.o.SpoolDir, int(r.o.Memory/2))
-	r.nowhere = newTape(r.o.SpoolDir)
+	r.byMailbox = newSorter(int(r.o.Memory / 2))
+	r.nowhere = newTape()
 	r.findings = c.findings
 
 	known := map[string]struct{}{}

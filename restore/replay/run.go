@@ -82,7 +82,7 @@ func Prepare(ctx context.Context, o Options) (*Run, error) {
 	if o.Progress == nil {
 		o.Progress = &Progress{}
 	}
-	r := &Run{o: o, target: o.Target.Info().Name, progress: o.Progress, timeline: newTimeline(o.SpoolDir, int(o.Memory/4), o.Now.Add(-settle))}
+	r := &Run{o: o, target: o.Target.Info().Name, progress: o.Progress, timeline: newTimeline(int(o.Memory/4), o.Now.Add(-settle))}
 	if err := r.prepare(ctx); err != nil {
 		r.Close()
 		return nil, err

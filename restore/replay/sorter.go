@@ -12,13 +12,14 @@ import (
 	"iter"
 	"os"
 	"slices"
+
+	"mailsync/restore"
 )
 
 // sorter orders any number of records by their bytes in bounded memory: runs
 // that fill the memory are sorted and written to one unlinked temporary file,
 // and merged when read.
 type sorter struct {
-	dir    string
 	memory int
 
 	buf  []byte   // records of the current run, back to back
@@ -29,7 +30,7 @@ type sorter struct {
 	n    int64
 }
 
-func newSorter(dir string, memory int) *sorter { return &sorter{dir: dir, memory: memory} }
+func newSorter(memory int) *sorter { return &sorter{memory: memory} }
 
 // add copies one record.
 func (s *sorter) add(rec []byte) error {
@@ -58,7 +59,7 @@ func (s *sorter) sortRun() {
 // flush writes the current run.
 func (s *sorter) flush() error {
 	if s.file == nil {
-		f, err := tempFile(s.dir)
+		f, err := restore.TempFile()
 		if err != nil {
 			return err
 		}
@@ -179,17 +180,16 @@ func (h *runHeap) Pop() any {
 // tape is a sequence of records in an unlinked temporary file: written once,
 // then read as often as needed.
 type tape struct {
-	dir  string
 	file *os.File
 	w    *bufio.Writer
 	n    int64
 }
 
-func newTape(dir string) *tape { return &tape{dir: dir} }
+func newTape() *tape { return &tape{} }
 
 func (t *tape) add(rec []byte) error {
 	if t.file == nil {
-		f, err := tempFile(t.dir)
+		f, err := restore.TempFile()
 		if err != nil {
 			return err
 		}
@@ -236,19 +236,6 @@ func (t *tape) close() {
 		t.file.Close()
 		t.file = nil
 	}
-}
-
-// tempFile makes a temporary file that vanishes with the process.
-func tempFile(dir string) (*os.File, error) {
-	f, err := os.CreateTemp(dir, "mailsync-replay-")
-	if err != nil {
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("spool: %w", err)
-	}
-	return f, nil
 }
 
 func writeRecord(w *bufio.Writer, rec []byte) (int64, error) {

@@ -48,7 +48,7 @@ func (s *ArchiveSource) Open(ctx context.Context, a *restore.Action) (io.ReadClo
 	if inMemory {
 		return io.NopCloser(bytes.NewReader(bytes.Clone(p))), nil
 	}
-	f, err := tempFile("")
+	f, err := restore.TempFile()
 	if err != nil {
 		return nil, err
 	}

@@ -31,8 +31,8 @@ type Timeline struct {
 	err    error
 }
 
-func newTimeline(dir string, memory int, until time.Time) *Timeline {
-	return &Timeline{until: until, hours: map[int64]*Hour{}, marks: newSorter(dir, memory), events: newTape(dir)}
+func newTimeline(memory int, until time.Time) *Timeline {
+	return &Timeline{until: until, hours: map[int64]*Hour{}, marks: newSorter(memory), events: newTape()}
 }
 
 // add counts one verdict. Copies of what came before are no mail of their own.
