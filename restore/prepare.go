@@ -193,20 +193,18 @@ type lineCounter struct {
 }
 
 func (c *lineCounter) count(p []byte) {
-	for len(p) > 0 {
-		i := bytes.IndexByte(p, '\n')
-		if i < 0 {
-			c.cr = p[len(p)-1] == '\r'
-			return
+	if len(p) == 0 {
+		return
+	}
+	c.bare += int64(bytes.Count(p, []byte{'\n'}))
+	if c.cr && p[0] == '\n' {
+		c.bare--
+	}
+	c.cr = p[len(p)-1] == '\r'
+	for i := bytes.IndexByte(p, '\r'); i >= 0 && i+1 < len(p); i = bytes.IndexByte(p, '\r') {
+		if p = p[i+1:]; p[0] == '\n' {
+			c.bare--
 		}
-		if i > 0 {
-			c.cr = p[i-1] == '\r'
-		}
-		if !c.cr {
-			c.bare++
-		}
-		c.cr = false
-		p = p[i+1:]
 	}
 }
 
