@@ -4,7 +4,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,24 +22,24 @@ var mayImport = map[string][]string{
 	"manifest/durable":             {},
 	"manifest/durable/durabletest": {"manifest/durable"},    // a disk that can fail, for tests
 	"compare/comparetest":          {"manifest", "compare"}, // stores in memory, for tests
-	"restore/place":                {"manifest/durable", "scan/beneath", "scan/maildir"},
+	"restore/place":                {"scan/beneath"},
 	"restore/place/faulty":         {"manifest/durable", "restore/place", "scan/beneath"}, // every call can fail, for tests
 	"compare":                      {"manifest", "manifest/pack"},
-	"scan/maildir":                 {"manifest"},
+	"scan/maildir":                 {},
 	"scan/message":                 {"manifest"},
 	"scan/beneath":                 {},
 	"scan/budget":                  {},
-	"scan":                         {"compare", "manifest", "manifest/durable", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir", "scan/message", "scan/budget"},
+	"scan":                         {"compare", "manifest", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"scan/verify":                  {"manifest/durable", "scan", "compare", "manifest", "scan/maildir"},
 	"scan/saved":                   {"manifest", "manifest/durable", "scan", "scan/beneath", "scan/maildir"},
-	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "manifest/pack", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
-	"restore/archive":              {"manifest", "restore", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore":                      {"restore/place", "compare", "manifest", "manifest/durable", "manifest/pack", "scan/maildir", "scan/beneath", "scan/budget"},
+	"restore/archive":              {"manifest", "restore", "scan/message"},
 	"restore/remote":               {"compare", "manifest", "restore", "restore/archive"},
-	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message", "scan/beneath", "scan/budget"},
+	"restore/replay":               {"compare", "manifest", "manifest/durable", "restore", "restore/archive", "scan/maildir", "scan/message"},
 	"cmd":                          {"cmd", "compare", "manifest", "manifest/durable", "restore", "restore/archive", "restore/lmtp", "restore/place", "restore/remote", "restore/replay", "restore/userdb", "scan", "scan/maildir", "scan/message", "scan/beneath", "scan/budget", "scan/saved", "scan/verify"},
 	"restore/userdb":               {"restore/replay"},
 	"restore/lmtp":                 {"manifest", "restore", "restore/replay"},
-	"cmd/mailsync/ui":              {"compare", "manifest", "restore", "restore/replay"},
+	"cmd/mailsync/ui":              {"compare", "manifest", "restore"},
 	"cmd/mailsync/config":          {"manifest"},
 	"cmd/mailsync/doctor":          {"scan/beneath", "scan/maildir"},
 }
@@ -59,9 +62,10 @@ var onlyIn = map[string]string{
 	"github.com/rogpeppe/go-internal/testscript": "",
 }
 
-// Imports point down only: whoever adds an arrow has to change the picture.
+// Imports point down only: whoever adds an arrow has to change the picture, and
+// whoever takes the last import of one away, too.
 func TestImportDirection(t *testing.T) {
-	files := 0
+	files, used := 0, map[[2]string]bool{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -81,7 +85,7 @@ func TestImportDirection(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		checkFile(t, path, filepath.ToSlash(room))
+		checkFile(t, path, filepath.ToSlash(room), used)
 		return nil
 	})
 	if err != nil {
@@ -90,16 +94,64 @@ func TestImportDirection(t *testing.T) {
 	if files < 20 {
 		t.Fatalf("only %d files were looked at: the walk is broken", files)
 	}
+	for room, allowed := range mayImport {
+		for _, imp := range allowed {
+			if imp != room && !used[[2]string{room, imp}] {
+				t.Errorf("%s may import %s, and does not: the picture has an arrow too many", room, imp)
+			}
+		}
+	}
 }
 
-func checkFile(t *testing.T, path, room string) {
+// The table of docs/architecture.md has a row for each room that ships, and no
+// other; the suites and what serves tests alone share two.
+func TestRoomsAreOnTheMap(t *testing.T) {
+	page, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z/]+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		rows[m[1]] = true
+	}
+	dirs, err := filepath.Glob("../cmd/mailsync/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{"cmd/mailsync": true}
+	for _, file := range dirs {
+		rooms[strings.TrimPrefix(filepath.ToSlash(filepath.Dir(file)), "../")] = true
+	}
+	for room := range mayImport {
+		if room != "cmd" && !forTests(room) {
+			rooms[room] = true
+		}
+	}
+	for room := range rooms {
+		if !rows[room] {
+			t.Errorf("docs/architecture.md has no row for %s", room)
+		}
+	}
+	for row := range rows {
+		if !rooms[row] {
+			t.Errorf("docs/architecture.md has a row for %s, which is no room", row)
+		}
+	}
+}
+
+// forTests tells whether a room serves tests alone.
+func forTests(room string) bool {
+	return strings.HasSuffix(room, "test") || room == "restore/place/faulty"
+}
+
+func checkFile(t *testing.T, path, room string, used map[[2]string]bool) {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	allowed, known := rule(room)
+	owner, known := rule(room)
 	if !known {
 		t.Errorf("%s: room %q is not in the picture of docs/architecture.md", path, room)
 		return
@@ -110,10 +162,10 @@ func checkFile(t *testing.T, path, room string) {
 			t.Error(err)
 			continue
 		}
-		if owner, ok := onlyIn[imp]; ok && (owner == "" || room != owner && !strings.HasPrefix(room, owner+"/")) {
+		if home, ok := onlyIn[imp]; ok && (home == "" || room != home && !strings.HasPrefix(room, home+"/")) {
 			// cmd/internal holds suites, not the product.
 			if !strings.HasPrefix(room, "cmd/internal/") {
-				t.Errorf("%s imports %s, which belongs to %q", path, imp, owner)
+				t.Errorf("%s imports %s, which belongs to %q", path, imp, home)
 			}
 		}
 		inside, ok := strings.CutPrefix(imp, "mailsync/")
@@ -123,25 +175,19 @@ func checkFile(t *testing.T, path, room string) {
 		if strings.HasPrefix(inside, "cmd/") {
 			inside = "cmd"
 		}
-		good := false
-		for _, a := range allowed {
-			good = good || a == inside
-		}
-		if !good {
+		if !slices.Contains(mayImport[owner], inside) {
 			t.Errorf("%s: %s must not import %s", path, room, imp)
 		}
+		used[[2]string{owner, inside}] = true
 	}
 }
 
-// rule finds the entry of a room, or of the room above it in cmd.
-func rule(room string) ([]string, bool) {
-	if allowed, ok := mayImport[room]; ok {
-		return allowed, true
+// rule names the entry of a room: its own, or that of all of cmd.
+func rule(room string) (entry string, ok bool) {
+	if _, ok := mayImport[room]; ok {
+		return room, true
 	}
-	if strings.HasPrefix(room, "cmd/") {
-		return mayImport["cmd"], true
-	}
-	return nil, false
+	return "cmd", strings.HasPrefix(room, "cmd/")
 }
 
 // The checker itself notices an arrow that runs the wrong way.
@@ -158,12 +204,8 @@ func TestImportRule(t *testing.T) {
 		{"scan/verify", "scan", true},
 		{"cmd/mailsync", "restore", true},
 	} {
-		allowed, known := rule(c.room)
-		got := false
-		for _, a := range allowed {
-			got = got || a == c.imp
-		}
-		if !known || got != c.want {
+		entry, known := rule(c.room)
+		if got := slices.Contains(mayImport[entry], c.imp); !known || got != c.want {
 			t.Errorf("%s -> %s: allowed %v, want %v", c.room, c.imp, got, c.want)
 		}
 	}
