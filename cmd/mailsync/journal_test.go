@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -35,18 +34,7 @@ func TestUnderJournal(t *testing.T) {
 // and nothing of a message is in them.
 func TestJournal(t *testing.T) {
 	cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s", "--progress", "always", "--journal", "always")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	results, told := bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+	results, told := start(t, cmd)
 	if !results.Scan() || !strings.Contains(results.Text(), `"stage":1`) {
 		t.Fatalf("first line %q", results.Text())
 	}

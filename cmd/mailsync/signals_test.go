@@ -50,6 +50,24 @@ func program(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// start starts a command, whose lines of standard output and standard error are
+// read as they come.
+func start(t *testing.T, cmd *exec.Cmd) (lines, told *bufio.Scanner) {
+	t.Helper()
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+}
+
 // A signal ends a run in order: the summary is there, nothing is a success, the
 // way to go on is told. SIGUSR1 tells where the run is and ends nothing.
 func TestSignals(t *testing.T) {
@@ -60,19 +78,8 @@ func TestSignals(t *testing.T) {
 				t.Skip("skipped: this process was started to ignore the signal (nohup), and so is its child")
 			}
 			cmd := program(t, slowStore(t), "verify", "./store", "--json", "--limit-rate", "1k/s")
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
+			lines, told := start(t, cmd)
 			// The first stage reads no mail: its line says that the run is under way.
-			lines, told := bufio.NewScanner(stdout), bufio.NewScanner(stderr)
 			if !lines.Scan() || !strings.Contains(lines.Text(), `"stage":1`) {
 				t.Fatalf("first line %q", lines.Text())
 			}
@@ -93,7 +100,7 @@ func TestSignals(t *testing.T) {
 			for told.Scan() {
 				text = append(text, told.Text())
 			}
-			err = cmd.Wait()
+			err := cmd.Wait()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() != want {
 				t.Errorf("ended with %v, want exit code %d", err, want)
@@ -208,18 +215,7 @@ func TestInterruptedRun(t *testing.T) {
 		}
 	}
 	cmd := program(t, dir, "restore", "./target", "--from", "./store", "--undecided", "restore", "--yes", "--json")
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines, told := bufio.NewScanner(stdout), bufio.NewScanner(stderr)
+	lines, told := start(t, cmd)
 	if !lines.Scan() { // the forecast: signals are taken
 		t.Fatal("no line")
 	}
