@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"manifest/durable":             {},
 	"manifest/durable/durabletest": {"manifest/durable"},    // a disk that can fail, for tests
 	"compare/comparetest":          {"manifest", "compare"}, // stores in memory, for tests
+	"scan/corpustest":              {},                      // a corpus of real mail, for tests
 	"restore/place":                {"scan/beneath"},
 	"restore/place/faulty":         {"manifest/durable", "restore/place", "scan/beneath"}, // every call can fail, for tests
 	"compare":                      {"manifest", "manifest/pack"},

@@ -13,53 +13,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"mailsync/manifest"
+	"mailsync/scan/corpustest"
 )
 
 // fixtures unpacks the folders of the corpus that this package is measured
 // against.
 func fixtures(t testing.TB) string {
 	t.Helper()
-	name := filepath.Join("..", "..", "..", "shared", "corpus", "mail.tar.zst")
-	f, err := os.Open(name)
-	if err != nil {
-		t.Skipf("CORPUS ABSENT, NOTHING TESTED: %v", err)
-	}
-	defer f.Close()
-	z, err := zstd.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
 	dir := t.TempDir()
-	r := tar.NewReader(z)
-	for {
-		h, err := r.Next()
-		if err == io.EOF {
-			return dir
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	corpustest.Each(t, func(h *tar.Header, b []byte) {
 		i := strings.Index(h.Name, "fixtures/")
-		if i < 0 || h.Typeflag != tar.TypeReg {
-			continue
+		if i < 0 {
+			return
 		}
 		rel := h.Name[i+len("fixtures/"):]
 		top, _, _ := strings.Cut(rel, "/")
 		switch top {
 		case "synthetic-archives", "postfix-3.7-queue", "postfix-queue", "exim-4.96-spool", "exim-spool":
 		default:
-			continue
+			return
 		}
 		path := filepath.Join(dir, filepath.FromSlash(rel))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(r)
-		if err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, b, os.FileMode(h.Mode)&0o777); err != nil {
@@ -68,7 +44,8 @@ func fixtures(t testing.TB) string {
 		if err := os.Chtimes(path, h.ModTime, h.ModTime); err != nil {
 			t.Fatal(err)
 		}
-	}
+	})
+	return dir
 }
 
 // got is a message of a stream, kept.

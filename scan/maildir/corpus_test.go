@@ -3,54 +3,12 @@ package maildir
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
+	"mailsync/scan/corpustest"
 )
-
-// corpusFiles calls fn with every file of the mail corpus of that base name ("" =
-// all). The corpus lies beside the project; without it the test is skipped.
-func corpusFiles(t *testing.T, base string, fn func(name string, p []byte)) {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "..", "..", "shared", "corpus", "mail.tar.zst"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("NOT TESTED ON REAL STORES: the mail corpus (../shared/corpus/mail.tar.zst) is not here")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	tr := tar.NewReader(z)
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag != tar.TypeReg || base != "" && path.Base(h.Name) != base {
-			continue
-		}
-		p, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fn(h.Name, p)
-	}
-}
 
 // Stores that Dovecot and Courier wrote are read without a complaint, and what
 // their lists name is what lies there.
@@ -60,7 +18,8 @@ func TestStoresOfTheCorpus(t *testing.T) {
 	lists := map[string]uidFile{}
 	count := map[string]int{}
 	folders := map[string]bool{}
-	corpusFiles(t, "", func(name string, p []byte) {
+	corpustest.Each(t, func(h *tar.Header, p []byte) {
+		name := h.Name
 		if !strings.Contains(name, "dovecot-2.3.19-stores") && !strings.Contains(name, "courier-imap-5.0-maildir") {
 			return
 		}

@@ -1,11 +1,13 @@
 package maildir
 
 import (
+	"archive/tar"
 	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mailsync/scan/corpustest"
 )
 
 // dovecot is a Dovecot of the test's own: doveadm works on the files without
@@ -338,7 +342,11 @@ func TestIndexLogsOfTheCorpus(t *testing.T) {
 	}
 	dir := t.TempDir()
 	n := 0
-	corpusFiles(t, "dovecot.index.log", func(name string, p []byte) {
+	corpustest.Each(t, func(h *tar.Header, p []byte) {
+		name := h.Name
+		if path.Base(name) != IndexLogFile {
+			return
+		}
 		if strings.Contains(name, "list.index") {
 			return
 		}

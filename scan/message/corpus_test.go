@@ -3,57 +3,15 @@ package message
 import (
 	"archive/tar"
 	"bytes"
-	"errors"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/klauspost/compress/zstd"
 
 	"mailsync/manifest"
+	"mailsync/scan/corpustest"
 	"mailsync/scan/maildir"
 )
-
-// corpus calls fn with every file of the mail corpus, which lies beside the
-// project; without it the test is skipped.
-func corpus(t *testing.T, fn func(name string, p []byte)) {
-	t.Helper()
-	f, err := os.Open(filepath.Join("..", "..", "..", "shared", "corpus", "mail.tar.zst"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("NOT TESTED ON REAL MAIL: the mail corpus (../shared/corpus/mail.tar.zst) is not here")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	tr := tar.NewReader(z)
-	for {
-		h, err := tr.Next()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if h.Typeflag != tar.TypeReg {
-			continue
-		}
-		p, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fn(h.Name, p)
-	}
-}
 
 func TestNoProofAgainstRealMail(t *testing.T) {
 	t.Parallel()
@@ -63,7 +21,8 @@ func TestNoProofAgainstRealMail(t *testing.T) {
 	messages, named, suspected, damaged := 0, 0, 0, 0
 	inMail := 0 // suspected in the two large collections of ordinary mail
 	encodings := map[Encoding]int{}
-	corpus(t, func(name string, p []byte) {
+	corpustest.Each(t, func(h *tar.Header, p []byte) {
+		name := h.Name
 		if strings.HasSuffix(name, "ORIGIN.md") || strings.HasSuffix(name, "README.md") || strings.HasSuffix(name, "MANIFEST.sha256") || len(p) == 0 {
 			return
 		}

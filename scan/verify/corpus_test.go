@@ -2,19 +2,13 @@ package verify_test
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
-
 	"mailsync/manifest"
+	"mailsync/scan/corpustest"
 	"mailsync/scan/verify"
 )
 
@@ -25,39 +19,13 @@ func TestRealMailIsSound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("lays out some ten thousand messages")
 	}
-	f, err := os.Open(filepath.Join("..", "..", "..", "shared", "corpus", "mail.tar.zst"))
-	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("NOT TESTED ON REAL MAIL: the mail corpus (../shared/corpus/mail.tar.zst) is not here")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
 	e := newEstate(t)
 	n := 0
-	for tr := tar.NewReader(z); ; {
-		h, err := tr.Next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		mail := strings.Contains(h.Name, "cypherpunks-maildir/") || strings.Contains(h.Name, "spamassassin-public/")
-		if h.Typeflag != tar.TypeReg || !mail || strings.HasSuffix(h.Name, ".md") || strings.HasSuffix(h.Name, ".sha256") {
-			continue
-		}
-		p, err := io.ReadAll(tr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(p) == 0 {
-			continue
+	corpustest.Each(t, func(h *tar.Header, p []byte) {
+		name := h.Name
+		mail := strings.Contains(name, "cypherpunks-maildir/") || strings.Contains(name, "spamassassin-public/")
+		if !mail || strings.HasSuffix(name, ".md") || strings.HasSuffix(name, ".sha256") || len(p) == 0 {
+			return
 		}
 		box := fmt.Sprintf("u%02d", n%20)
 		if n < 20 {
@@ -65,7 +33,7 @@ func TestRealMailIsSound(t *testing.T) {
 		}
 		e.put(box+"/cur", fmt.Sprintf("%d.M%dP1.h", 1_700_000_000+n, n), string(p), ":2,S")
 		n++
-	}
+	})
 	if n < 1000 {
 		t.Fatalf("only %d messages in the corpus", n)
 	}
