@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -92,25 +91,7 @@ func TestAnyMailboxIsReadAsWritten(t *testing.T) {
 				LastSeen:    time.Unix(0, rapid.Int64Range(1, 1<<62).Draw(t, "seen")).UTC(),
 			})
 		}
-		var out bytes.Buffer
-		w, err := NewWriter(&out, mb)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range list {
-			if err := w.Add(&list[i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for i := range gone {
-			if err := w.Absent(&gone[i]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		got, entries, absences, err := decode(out.Bytes())
+		got, entries, absences, err := decode(encode(t, mb, list, gone))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"testing"
 	"time"
 )
 
@@ -94,8 +93,14 @@ func fill(r *rand.Rand, p []byte) {
 	}
 }
 
+// fataler is a test, or a property that is checked in one.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
 // encode writes a manifest.
-func encode(t testing.TB, mb *Mailbox, list []Entry, gone []Absence) []byte {
+func encode(t fataler, mb *Mailbox, list []Entry, gone []Absence) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w, err := NewWriter(&out, mb)

@@ -3,12 +3,14 @@ package drive
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -26,6 +28,19 @@ type Bin struct {
 	Limit  time.Duration // a run that takes longer hangs; 0 = 2 minutes
 	Stdin  io.Reader     // nil = /dev/null
 	Trace  func(string)  // told of every command line; nil = nobody
+}
+
+// Built is where the program lies that make build has built, or that is named,
+// seen from a suite's own directory.
+func Built(named string) (string, error) {
+	path, err := filepath.Abs(cmp.Or(named, "../../../bin/mailsync"))
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("the program is not built (make build): %w", err)
+	}
+	return path, nil
 }
 
 // Result is how a run ended.

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +18,9 @@ import (
 // product returns the built program with a state directory of its own.
 func product(t *testing.T, d *dovecot) drive.Bin {
 	t.Helper()
-	path := os.Getenv("MAILSYNC_BIN")
-	if path == "" {
-		path = "../../../bin/mailsync"
-	}
-	path, err := filepath.Abs(path)
+	path, err := drive.Built(os.Getenv("MAILSYNC_BIN"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the program is not built (make build): %v", err)
 	}
 	b := drive.Bin{Path: path, State: d.file("msstate"), Config: d.file("mailsync.toml"), Limit: 3 * time.Minute}
 	writeConfig(t, d, "")

@@ -41,16 +41,9 @@ const mark = "SECRET-7f3a91c4"
 
 func product(t *testing.T) string {
 	t.Helper()
-	path := os.Getenv("MAILSYNC_BIN")
-	if path == "" {
-		path = "../../../bin/mailsync"
-	}
-	path, err := filepath.Abs(path)
+	path, err := drive.Built(os.Getenv("MAILSYNC_BIN"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the program is not built (make build): %v", err)
 	}
 	return path
 }

@@ -67,16 +67,9 @@ func needs(t *testing.T, f *fsys) {
 
 func product(t *testing.T) drive.Bin {
 	t.Helper()
-	path := *binPath
-	if path == "" {
-		path = "../../../bin/mailsync"
-	}
-	path, err := filepath.Abs(path)
+	path, err := drive.Built(*binPath)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the program is not built (make build): %v", err)
 	}
 	return drive.Bin{Path: path}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"mailsync/cmd/internal/drive"
 	"mailsync/cmd/internal/link"
 )
 
@@ -66,14 +67,11 @@ func newLab(t *testing.T, serve string) *lab { return newLabOn(t, nil, serve) }
 // newLabOn does that on the far host of a wire, where there is one.
 func newLabOn(t *testing.T, wire *link.Wire, serve string) *lab {
 	t.Helper()
-	l := &lab{t: t, wire: wire, dir: t.TempDir(), bin: os.Getenv("MAILSYNC_BIN")}
-	if l.bin == "" {
-		l.bin = "../../../bin/mailsync"
-	}
+	l := &lab{t: t, wire: wire, dir: t.TempDir()}
 	var err error
-	l.bin, err = filepath.Abs(l.bin)
+	l.bin, err = drive.Built(os.Getenv("MAILSYNC_BIN"))
 	l.must(err)
-	for _, need := range append([]string{"flock", l.bin}, link.Programs...) {
+	for _, need := range append([]string{"flock"}, link.Programs...) {
 		if _, err := link.Look(need); err != nil {
 			t.Fatal(err)
 		}
