@@ -66,9 +66,9 @@ type (
 		FileB64                                        string `json:"file_b64"`
 	}
 	delivery struct {
-		Recipient, Mailbox, Outcome, Match, Detail, Folder string
-		MessageID                                          string `json:"message_id"`
-		Date                                               time.Time
+		Recipient, Mailbox, Outcome, Detail string
+		MessageID                           string `json:"message_id"`
+		Date                                time.Time
 	}
 	account struct {
 		Mailbox                                         string
@@ -98,16 +98,14 @@ type (
 		Reason       string
 	}
 	hour struct {
-		Start                                        time.Time
-		Archived, Present, Absent, Replayed, Unknown int64
+		Start                              time.Time
+		Archived, Present, Absent, Unknown int64
 	}
 	stage struct {
-		Store, Name, Known string
-		Seconds            float64
+		Name, Known string
 	}
 	summary struct {
 		Command, Run, Error, Hint string
-		Complete                  bool
 		Exit                      int
 		Seconds                   float64
 		Counts                    map[string]int64
