@@ -20,6 +20,7 @@ const (
 	isGood
 	nameHasUnique
 	hasDigest
+	hasHeld
 )
 
 const maxDetail = 512
@@ -43,6 +44,9 @@ func appendEntry(b []byte, e *manifest.Entry, folder int) []byte {
 	}
 	if !e.Digest.IsZero() {
 		f |= hasDigest
+	}
+	if !e.Held.IsZero() {
+		f |= hasHeld
 	}
 	b = append(b, f, byte(e.Sub), byte(e.Status), byte(e.Damage))
 	b = pack.Uint(b, uint64(folder))
@@ -71,6 +75,9 @@ func appendEntry(b []byte, e *manifest.Entry, folder int) []byte {
 	}
 	if f&hasHeader != 0 {
 		b = append(b, e.HeaderID[:]...)
+	}
+	if f&hasHeld != 0 {
+		b = append(append(b, byte(e.Held.Alg)), e.Held.Sum[:]...)
 	}
 	return pack.Text(b, e.Detail[:min(len(e.Detail), maxDetail)])
 }
@@ -124,6 +131,9 @@ func (d *decoder) entry(folders []string) *manifest.Entry {
 	}
 	if f&hasHeader != 0 {
 		copy(e.HeaderID[:], d.Take(16))
+	}
+	if f&hasHeld != 0 {
+		e.Held = d.digest()
 	}
 	e.Detail = string(d.Bytes())
 	return e

@@ -29,7 +29,7 @@ func TestEntriesReadBack(t *testing.T) {
 			Flags:  text.Draw(t, "flags"),
 			Size:   rapid.Int64().Draw(t, "size"), MTime: rapid.Int64().Draw(t, "mtime"), CTime: rapid.Int64().Draw(t, "ctime"),
 			Inode: rapid.Uint64().Draw(t, "inode"), UID: rapid.Uint32().Draw(t, "uid"),
-			Digest: drawDigest(t), Plain: drawDigest(t),
+			Digest: drawDigest(t), Plain: drawDigest(t), Held: drawDigest(t),
 			Opaque: rapid.Bool().Draw(t, "opaque"), Good: rapid.Bool().Draw(t, "good"),
 			Status: manifest.Status(rapid.IntRange(0, 3).Draw(t, "status")), Damage: manifest.Kind(rapid.IntRange(0, 20).Draw(t, "damage")),
 			Checked: rapid.Int64().Draw(t, "checked"), Detail: rapid.StringN(0, 40, 200).Draw(t, "detail"),

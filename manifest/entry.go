@@ -74,6 +74,7 @@ type Entry struct {
 	Damage   Kind   // with Suspect and Damaged: the finding
 	Good     bool   // with Damaged: Digest was recorded while the message was sound; without it, Digest is what the damaged file holds
 	Checked  int64  // unix seconds of the last complete read; 0 = never
+	Held     Digest // never stored: of the bytes that the file holds, where Digest is the recorded one and they were read
 	Detail   string // never stored: why Damage was found, for a person; without message text
 }
 

@@ -345,6 +345,7 @@ func (v *View) judge(t *task, e *manifest.Entry) {
 		e.Status = manifest.Damaged
 	}
 	if !same {
+		e.Held = e.Digest
 		e.Digest, e.Plain, e.HeaderID, e.Opaque = base, basePlain, t.old.HeaderID, t.old.Opaque
 		e.Good = e.Status == manifest.Damaged
 	}

@@ -132,12 +132,19 @@ func TestAProvenDamagedCopyIsDamagedAndTheOtherGood(t *testing.T) {
 	l.t = t
 	l.write(l.e, "b")
 	l.run(0, "scan", "./a")
-	_, err = l.vandal("a").Break(manifest.ContentChanged)
+	broken, err := l.vandal("a").Break(manifest.ContentChanged)
 	l.must(err)
 	l.run(1, "verify", "./a")
 	for _, d := range l.where(l.run(1, "diff", "./a", "./b"), "difference", 1, nil) {
 		if d.Kind != "damaged" || !slices.Equal(d.Good, []string{"./b"}) {
 			t.Errorf("%s", d.Raw)
+		}
+		// The digest is that of the bytes which a copy holds, not the recorded one.
+		for _, store := range []string{"a", "b"} {
+			x := copyOf(&d, "./"+store)
+			if held := manifest.BLAKE3.Sum(l.read(broken.Message.Path(l.path(store)))); x["digest"] != held.String() {
+				t.Errorf("%s holds %v: %s", store, held, d.Raw)
+			}
 		}
 	}
 }

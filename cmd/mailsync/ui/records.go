@@ -153,11 +153,14 @@ func DifferenceOf(d *compare.Difference, stores []string) Difference {
 }
 
 func copyOf(e *manifest.Entry) Copy {
-	c := Copy{
-		Path: PathOf(e.File()), Digest: e.Digest, Size: e.Size, Flags: e.Flags,
+	held := e.Digest
+	if e.Good || !e.Held.IsZero() {
+		held = e.Held // and not what was recorded while the message was sound
+	}
+	return Copy{
+		Path: PathOf(e.File()), Digest: held, Size: e.Size, Flags: e.Flags,
 		Keywords: words(e.Keywords), UID: e.UID, Date: e.Date(),
 	}
-	return c
 }
 
 // words is a list that is never null.
