@@ -207,7 +207,7 @@ func (r *run) publish(l *looked) {
 		r.partial(l.name, fmt.Errorf("%w: it lost most of its mail at once, and nothing says that anybody deleted it", compare.ErrUnknown))
 	}
 	if l.counts.Unreadable > 0 {
-		r.partial(l.name, fmt.Errorf("%d things could not be read", l.counts.Unreadable))
+		r.partial(l.name, fmt.Errorf("%d of its files and folders could not be read", l.counts.Unreadable))
 	}
 	slices.SortStableFunc(l.findings, func(a, b manifest.Finding) int {
 		if c := strings.Compare(a.Folder, b.Folder); c != 0 {

@@ -154,7 +154,6 @@ var codes = []struct {
 	{replay.ErrOptions, exitUsage},
 	{archive.ErrOptions, exitUsage},
 	{archive.ErrPosition, exitData},
-	{archive.ErrNoInput, exitNoInput},
 	{restore.ErrBusy, exitTempFail},
 	{restore.ErrPlan, exitData},
 	{restore.ErrNewer, exitData},
@@ -169,6 +168,7 @@ var codes = []struct {
 	{ui.ErrNoAnswer, exitNoPerm},
 	{fs.ErrPermission, exitNoPerm},
 	{scan.ErrNoStore, exitNoInput},
+	{archive.ErrNoInput, exitNoInput},
 	{restore.ErrNoTarget, exitNoInput},
 	{fs.ErrNotExist, exitNoInput},
 }

@@ -134,7 +134,7 @@ func (t *teller) findings(o *outcome) error {
 		}
 	}
 	if unread > 0 {
-		t.v.partial(fmt.Sprintf("mailbox %q: %d things could not be read", t.v.targets[o.at].name, unread))
+		t.v.partial(fmt.Sprintf("mailbox %q: %d of its files and folders could not be read", t.v.targets[o.at].name, unread))
 	}
 	return nil
 }
