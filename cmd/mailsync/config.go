@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"mailsync/cmd/mailsync/config"
 	"mailsync/cmd/mailsync/ui"
 	"mailsync/restore/replay"
+	"mailsync/scan"
 	"mailsync/scan/beneath"
 )
 
@@ -97,8 +99,14 @@ func (a *app) configCheck(ctx context.Context, _ []string) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	at := map[string]string{}
 	for _, name := range a.cfg.StoreNames() {
-		c.store(a.cfg.Stores[name], state)
+		s := a.cfg.Stores[name]
+		c.store(s, state)
+		if other, ok := at[s.Path]; ok {
+			c.say("warning", "stores."+name, "it is the same directory as %s: compared with each other they prove nothing", other)
+		}
+		at[s.Path] = name
 	}
 	if len(a.cfg.StoreNames()) > 0 && len(a.cfg.StateCopies) == 0 {
 		c.say("warning", "state_copies", "the record lives only on this host, in %s: when the host is lost, so is the knowledge of what was on it", state)
@@ -191,6 +199,10 @@ func (c *checker) store(s *config.Store, state string) {
 	} else if len(command) > 0 && filepath.IsAbs(command[0]) {
 		c.there(subject, "users", command[0], false)
 	}
+	if err := c.understood(s); err != nil {
+		c.say("error", subject, "%s", ui.Oneline(err, 300))
+		return
+	}
 	if under(state, s.Path) {
 		c.say("error", subject, "the state directory %s lies on it: name another with state", state)
 		return
@@ -200,6 +212,24 @@ func (c *checker) store(s *config.Store, state string) {
 		return
 	}
 	c.say("ok", subject, "%s can be looked at", s.Path)
+}
+
+// understood tells whether the scanner can do with what is said of a store: its
+// templates, and its list of users. A command that makes the list is not run.
+func (c *checker) understood(s *config.Store) error {
+	x, err := scan.New(c.a.scanConfig(s), scan.Options{Calls: c.a.readCalls()})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = x.Close() }()
+	if file, _ := s.Users(); file != "" {
+		first, stop := iter.Pull2(x.Mailboxes(c.ctx)) // the list is read whole before
+		defer stop()
+		if _, err, ok := first(); ok && errors.Is(err, scan.ErrConfig) {
+			return err
+		}
+	}
+	return nil
 }
 
 // sameFilesystem compares two paths by device; of a path that is not there
