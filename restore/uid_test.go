@@ -88,10 +88,12 @@ func restoreUIDList(t *testing.T, harm func(*world, string), scans int) {
 	res := w.apply(p, "primary", "backup")
 	w.must(res.err)
 	got := readUIDs([]byte(w.uidlist()))
-	if got.err != nil || got.header.UIDValidity != 1700000000 || got.next < 6 || len(got.records) != 5 {
-		t.Fatalf("%v %+v next %d, %d records", got.err, got.header, got.next, len(got.records))
+	if got.err != nil || got.header.UIDValidity != 1700000000 || got.next < 6 || got.count != 5 {
+		t.Fatalf("%v %+v next %d, %d records", got.err, got.header, got.next, got.count)
 	}
-	for i, rec := range got.records {
+	i := -1
+	for rec := range got.records() {
+		i++
 		if rec.UID != uint32(i+1) || rec.Base != msgName(i) {
 			t.Errorf("line %d: %d %s", i, rec.UID, rec.Base)
 		}
@@ -123,7 +125,7 @@ func TestFixUIDNext(t *testing.T) {
 		t.Errorf("what the run raises itself is left to the operator: %+v", b.NextUID)
 	}
 	res := w.restore("primary", "backup")
-	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || len(got.records) != 5 {
+	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || got.count != 5 {
 		t.Errorf("%v next %d", got.err, got.next)
 	}
 	w.must(w.undo("primary", res.id).err)

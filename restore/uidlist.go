@@ -14,8 +14,9 @@ import (
 	"mailsync/scan/maildir"
 )
 
-// maxUIDList bounds a UID list that is read whole.
-const maxUIDList = 256 << 20
+// maxUIDList bounds a UID list that is read whole: a million messages and more.
+// Its text and that of the new one are all that is held of it.
+const maxUIDList = 96 << 20
 
 // linkUIDs writes a folder's UID list, or raises its next UID, under the
 // server's lock. The old file stays in quarantine.
@@ -80,7 +81,7 @@ func (s *stager) prepareUIDs(t *item) error {
 	}
 	var text bytes.Buffer
 	h := maildir.UIDHeader{Version: 3, UIDValidity: u.Validity, NextUID: u.Next, GUID: u.GUID}
-	if err := maildir.WriteUIDList(&text, h, sequence(mergeUIDs(nil, u.Lines))); err != nil {
+	if err := maildir.WriteUIDList(&text, h, mergeUIDs(nothing, u.Lines)); err != nil {
 		return err
 	}
 	name := s.r.temp()
@@ -136,29 +137,47 @@ func (r *Run) putUIDs(f *folder, t *item, text []byte) error {
 
 // uidFacts is what a UID list holds, as far as it can be read.
 type uidFacts struct {
-	header  maildir.UIDHeader
-	records []maildir.UIDRecord
-	next    uint32
-	err     error // it is broken: a server gives new UIDs to all that follows
+	text   []byte
+	header maildir.UIDHeader
+	count  int // of whole records
+	next   uint32
+	err    error // it is broken: a server gives new UIDs to all that follows
 }
 
 func readUIDs(p []byte) *uidFacts {
-	u := &uidFacts{}
+	u := &uidFacts{text: p}
 	l, err := maildir.ReadUIDList(bytes.NewReader(p))
 	if err != nil {
 		u.err = err
 		return u
 	}
 	u.header = l.Header()
-	for rec, err := range l.Records() {
+	for _, err := range l.Records() {
 		if err != nil {
 			u.err = err
 			break
 		}
-		u.records = append(u.records, rec)
 	}
-	u.next = l.Next()
+	u.count, u.next = l.Count(), l.Next()
 	return u
+}
+
+// records yields the whole records again: its owner can make a list of very
+// many, so they are not held.
+func (u *uidFacts) records() iter.Seq2[maildir.UIDRecord, error] {
+	return func(yield func(maildir.UIDRecord, error) bool) {
+		l, err := maildir.ReadUIDList(bytes.NewReader(u.text))
+		if err != nil {
+			yield(maildir.UIDRecord{}, err)
+			return
+		}
+		n := 0
+		for rec, err := range l.Records() {
+			if n++; n > u.count || !yield(rec, err) {
+				return
+			}
+		}
+	}
 }
 
 // wholeList makes the text of a list that was lost or torn. A list that the
@@ -179,7 +198,7 @@ func (r *Run) wholeList(f *folder, t *item, list *uidFacts, there bool, st *bene
 		return nil, nil
 	}
 	h := maildir.UIDHeader{Version: 3, UIDValidity: u.Validity, NextUID: u.Next, GUID: u.GUID}
-	var recs []maildir.UIDRecord
+	have, size := iter.Seq2[maildir.UIDRecord, error](nothing), 0
 	if there && list.header.UIDValidity == u.Validity {
 		// what is whole of a torn list is newer than the record
 		h.NextUID = max(h.NextUID, list.next)
@@ -187,51 +206,60 @@ func (r *Run) wholeList(f *folder, t *item, list *uidFacts, there bool, st *bene
 		if list.header.GUID != "" {
 			h.GUID = list.header.GUID
 		}
-		recs = list.records
+		have, size = list.records(), len(list.text)
 	}
-	recs = mergeUIDs(recs, u.Lines)
 	var out bytes.Buffer
-	if err := maildir.WriteUIDList(&out, h, sequence(recs)); err != nil {
+	out.Grow(size + 64*len(u.Lines))
+	if err := maildir.WriteUIDList(&out, h, mergeUIDs(have, u.Lines)); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil
 }
 
-// mergeUIDs joins what is left of a list with recorded lines, ascending. The
-// list wins: neither a UID nor a name comes twice.
-func mergeUIDs(have []maildir.UIDRecord, lines []UIDLine) []maildir.UIDRecord {
-	names := make(map[string]bool, len(have))
-	for i := range have {
-		names[have[i].Base] = true
-	}
-	out := make([]maildir.UIDRecord, 0, len(have)+len(lines))
-	i := 0
-	for _, l := range lines {
-		for i < len(have) && have[i].UID < l.UID {
-			out = append(out, have[i])
-			i++
-		}
-		if i < len(have) && have[i].UID == l.UID || names[string(l.Base)] {
-			continue
-		}
-		if n := len(out); n > 0 && out[n-1].UID >= l.UID || len(l.Base) == 0 {
-			continue
-		}
-		names[string(l.Base)] = true
-		out = append(out, maildir.UIDRecord{UID: l.UID, Base: string(l.Base)})
-	}
-	return append(out, have[i:]...)
-}
-
-func sequence(recs []maildir.UIDRecord) iter.Seq2[maildir.UIDRecord, error] {
+// mergeUIDs joins what is left of a list, which is gone through twice, with
+// recorded lines, ascending. The list wins: neither a UID nor a name comes twice.
+func mergeUIDs(have iter.Seq2[maildir.UIDRecord, error], lines []UIDLine) iter.Seq2[maildir.UIDRecord, error] {
 	return func(yield func(maildir.UIDRecord, error) bool) {
-		for _, rec := range recs {
-			if !yield(rec, nil) {
+		taken := make(map[string]bool, len(lines)) // names, of the recorded ones
+		for _, l := range lines {
+			taken[string(l.Base)] = len(l.Base) == 0
+		}
+		for rec, err := range have {
+			if err != nil {
+				yield(rec, err)
 				return
 			}
+			if _, ours := taken[rec.Base]; ours {
+				taken[rec.Base] = true
+			}
 		}
+		last := uint32(0)
+		rest := lines
+		recorded := func(below uint64) bool {
+			for ; len(rest) > 0 && uint64(rest[0].UID) < below; rest = rest[1:] {
+				l := rest[0]
+				if l.UID <= last || taken[string(l.Base)] {
+					continue
+				}
+				last, taken[string(l.Base)] = l.UID, true
+				if !yield(maildir.UIDRecord{UID: l.UID, Base: string(l.Base)}, nil) {
+					return false
+				}
+			}
+			return true
+		}
+		for rec, err := range have {
+			if !recorded(uint64(rec.UID)) || !yield(rec, err) {
+				return
+			}
+			last = rec.UID
+		}
+		recorded(1 << 32)
 	}
 }
+
+// nothing is a list that is not there.
+func nothing(func(maildir.UIDRecord, error) bool) {}
 
 // raised makes the text of a list with a higher next UID.
 func (r *Run) raised(t *item, list *uidFacts, there bool) ([]byte, error) {
@@ -250,7 +278,8 @@ func (r *Run) raised(t *item, list *uidFacts, there bool) ([]byte, error) {
 	h := list.header
 	h.NextUID = u.Next
 	var out bytes.Buffer
-	if err := maildir.WriteUIDList(&out, h, sequence(list.records)); err != nil {
+	out.Grow(len(list.text) + 64)
+	if err := maildir.WriteUIDList(&out, h, list.records()); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

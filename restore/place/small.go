@@ -21,10 +21,12 @@ func ReadSmall(dir *beneath.Dir, name string, limit int64) ([]byte, beneath.Stat
 		return nil, beneath.Stat{}, err
 	}
 	defer f.Close()
-	p, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(max(f.Opened().Size, 0), limit)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, beneath.Stat{}, err
 	}
+	p := b.Bytes()
 	if int64(len(p)) > limit {
 		return nil, beneath.Stat{}, fmt.Errorf("%q in %q: larger than %d bytes", name, dir.Path(), limit)
 	}
