@@ -267,7 +267,9 @@ func (f *finder) walk(ctx context.Context, judge func(path string, isMaildir boo
 	return nil
 }
 
-// maildirAt tells whether a directory below d is a Maildir.
+// maildirAt tells whether a directory below d is a Maildir. One whose cur or new
+// is a symbolic link counts as one: nothing in it is read, and its mail must be
+// unknown, not overlooked.
 func maildirAt(d *beneath.Dir, name string) (bool, error) {
 	for _, sub := range [2]string{"/cur", "/new"} {
 		st, err := d.Stat(name + sub)
@@ -277,7 +279,7 @@ func maildirAt(d *beneath.Dir, name string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !st.Directory() {
+		if !st.Directory() && !st.Symlink() {
 			return false, nil
 		}
 	}

@@ -309,7 +309,7 @@ func (s *Scanner) locateByPath(mailbox string) (string, bool, error) {
 	return "", false, fmt.Errorf("%w: %q", compare.ErrNoMailbox, mailbox)
 }
 
-// isMaildir tells whether cur and new lie in a directory below the root.
+// isMaildir is maildirAt of the root.
 func (s *Scanner) isMaildir(path string) (bool, error) {
 	for _, sub := range [2]string{"cur", "new"} {
 		name := sub
@@ -323,7 +323,7 @@ func (s *Scanner) isMaildir(path string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if !st.Directory() {
+		if !st.Directory() && !st.Symlink() {
 			return false, nil
 		}
 	}

@@ -274,8 +274,8 @@ func TestUnreadableMailboxes(t *testing.T) {
 	e.scan()
 	for i := range 10 {
 		name := fmt.Sprintf("u%02d", i*3)
-		e.check(os.RemoveAll(e.at(name + "/cur")))
-		e.check(os.Symlink("/", e.at(name+"/cur")))
+		e.check(os.RemoveAll(e.at(name)))
+		e.check(os.Symlink("/", e.at(name)))
 	}
 	out := e.verify(verify.Options{Workers: 1}, true)
 	want := []string{}
@@ -287,6 +287,31 @@ func TestUnreadableMailboxes(t *testing.T) {
 	}
 	if r := out.result; !r.Complete || r.Unreadable != 10 || r.Mailboxes != 20 || r.Partials != 10 || r.Damaged+r.Suspect+r.Vanished > 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A mailbox whose cur or new is a symbolic link is not read, and not overlooked,
+// with a record and without, however its mailbox was found.
+func TestMailboxBehindALink(t *testing.T) {
+	for _, sub := range []string{"cur", "new"} {
+		for _, recorded := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/recorded=%v", sub, recorded), func(t *testing.T) {
+				e := newEstate(t)
+				e.boxes(3, 1)
+				if recorded {
+					e.scan()
+				}
+				e.check(os.Rename(e.at("u01/"+sub), e.at("u01/"+sub+".own")))
+				e.check(os.Symlink(sub+".own", e.at("u01/"+sub)))
+				out := e.verify(verify.Options{Workers: 1}, recorded)
+				if !slices.Contains(out.lines(), "unreadable unknown u01 INBOX") {
+					t.Errorf("%q", out.lines())
+				}
+				if r := out.result; r.Partials != 1 || r.Mailboxes != 3 || r.Unreadable != 1 || r.Damaged+r.Suspect+r.Vanished > 0 {
+					t.Errorf("%+v", r)
+				}
+			})
+		}
 	}
 }
 
