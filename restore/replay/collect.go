@@ -120,11 +120,8 @@ func (r *Run) collect(ctx context.Context) (*collected, error) {
 				continue
 			}
 			m := got.Message
-			it := item{seq: seq, pos: m.Pos.String(), size: m.Size()}
+			it := item{seq: seq, pos: m.Pos.String(), size: m.Size(), arrival: nanos(m.Arrival)}
 			seq++
-			if !m.Arrival.IsZero() {
-				it.arrival = m.Arrival.UnixNano()
-			}
 			names := 0
 			for _, x := range m.Recipients {
 				names += len(x.Addr) + len(x.Original)

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // known says yes to every Message-ID.
@@ -92,4 +93,18 @@ func FuzzDeliveryLog(f *testing.F) {
 			t.Fatalf("%d queue ids are followed, and %d of messages that nobody asks for", len(p.ids), len(deaf.ids))
 		}
 	})
+}
+
+// A date that nanoseconds cannot hold is no date, and not another one.
+func TestImpossibleDates(t *testing.T) {
+	for _, x := range []time.Time{{}, time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), time.Unix(1<<62, 0)} {
+		if got := nanos(x); got != 0 {
+			t.Errorf("%v is %v", x, time.Unix(0, got))
+		}
+	}
+	for _, x := range []time.Time{time.Date(2026, 11, 22, 1, 30, 0, 5, time.UTC), time.Date(1969, 7, 20, 0, 0, 0, 0, time.UTC)} {
+		if got := nanos(x); !time.Unix(0, got).Equal(x) {
+			t.Errorf("%v is %v", x, time.Unix(0, got))
+		}
+	}
 }

@@ -236,11 +236,7 @@ func (r *outbound) messages(ctx context.Context, a *archive.Archive, kind byte) 
 			e.str(id)
 			e.str(service)
 			e.str(queue)
-			at := int64(0)
-			if !m.Arrival.IsZero() {
-				at = m.Arrival.UnixNano()
-			}
-			e.int(at)
+			e.int(nanos(m.Arrival))
 			e.uint(uint64(len(m.Recipients)))
 			for _, x := range m.Recipients {
 				e.str(x.Addr)

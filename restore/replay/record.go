@@ -46,6 +46,15 @@ func (it *item) time() time.Time {
 	return time.Unix(0, it.arrival).UTC()
 }
 
+// nanos is the time of an arrival as items hold it; 0, not known, where there is
+// none, or a year that cannot be: whoever sends a message may date it 9999.
+func nanos(t time.Time) int64 {
+	if n := t.UnixNano(); time.Unix(0, n).Equal(t) {
+		return n
+	}
+	return 0
+}
+
 // group is under what copies of one message come together: equal header
 // identities, else equal bytes.
 func (it *item) group() (g [16]byte) {
