@@ -42,6 +42,9 @@ const maxUID = 1<<32 - 2
 // maxUIDLine bounds a line of a UID list: a file name and a few keys.
 const maxUIDLine = 8 << 10
 
+// maxAnyLine is the longest line of any file that is read by lines.
+const maxAnyLine = max(maxUIDLine, maxKeywordLine, maxUserLine, maxFolderLine)
+
 // UIDList reads a UID list (dovecot-uidlist of version 3 or 1,
 // courierimapuiddb) as a stream. Damage does not hide what precedes it.
 type UIDList struct {
@@ -72,16 +75,16 @@ func (l *lines) read() ([]byte, error) {
 	p, err := l.br.ReadSlice('\n')
 	l.next += int64(len(p))
 	switch {
+	case err == nil && len(p) > l.max, errors.Is(err, bufio.ErrBufferFull):
+		l.line++
+		return nil, &Broken{Err: ErrTooLarge, Line: l.line, Offset: l.offset, Reason: fmt.Sprintf("line longer than %d bytes", l.max)}
 	case err == nil:
 		l.line++
 		return p[:len(p)-1], nil
-	case errors.Is(err, bufio.ErrBufferFull):
-		l.line++
-		return nil, &Broken{Err: ErrTooLarge, Line: l.line, Offset: l.offset, Reason: fmt.Sprintf("line longer than %d bytes", l.max)}
 	case errors.Is(err, io.EOF):
 		if len(p) == 0 {
 			l.br.Reset(nil)
-			spareReaders(l.max).Put(l.br)
+			spare.Put(l.br)
 			l.br = nil
 			return nil, io.EOF
 		}
@@ -91,24 +94,12 @@ func (l *lines) read() ([]byte, error) {
 	return nil, err
 }
 
-// spare holds the readers of files that ended, by the length of line that they
-// have room for: a store has a small list in each of its folders.
-var spare sync.Map // of int to *sync.Pool
-
-func spareReaders(limit int) *sync.Pool {
-	p, ok := spare.Load(limit)
-	if !ok {
-		p, _ = spare.LoadOrStore(limit, new(sync.Pool))
-	}
-	pool, _ := p.(*sync.Pool)
-	return pool
-}
+// spare holds the readers of files that ended: a store has a small list in each
+// of its folders.
+var spare = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxAnyLine) }}
 
 func newLines(r io.Reader, limit int) lines {
-	br, ok := spareReaders(limit).Get().(*bufio.Reader)
-	if !ok {
-		br = bufio.NewReaderSize(nil, limit)
-	}
+	br, _ := spare.Get().(*bufio.Reader)
 	br.Reset(r)
 	return lines{br: br, max: limit}
 }
