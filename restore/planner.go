@@ -17,8 +17,10 @@ import (
 //
 // Mailboxes come in the order of Order, then of manifest.CompareMailboxes;
 // within a mailbox the actions are sorted by folder and file.
-func NewPlan(ctx context.Context, o PlanOptions) (*Plan, error) {
-	p, err := newPlanner(&o)
+func NewPlan(ctx context.Context, o PlanOptions) (*Plan, error) { return newPlan(ctx, &o, false) }
+
+func newPlan(ctx context.Context, o *PlanOptions, uidsOnly bool) (*Plan, error) {
+	p, err := newPlanner(o, uidsOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +48,7 @@ type planner struct {
 	infos    []compare.Info
 	gone     *targetSource
 	sources  int // sides 1 … sources are sources
+	uidsOnly bool
 	now      time.Time
 	crash    time.Time
 	resume   map[string]bool
@@ -58,14 +61,14 @@ type planner struct {
 	copyTime time.Time // see copied
 }
 
-func newPlanner(o *PlanOptions) (*planner, error) {
-	if o.Target.Source == nil || len(o.Sources) == 0 {
+func newPlanner(o *PlanOptions, uidsOnly bool) (*planner, error) {
+	if o.Target.Source == nil || len(o.Sources) == 0 && !uidsOnly {
 		return nil, fmt.Errorf("%w: a target and a source are needed", ErrOptions)
 	}
 	if o.Undecided == UndecidedInFolder && o.UndecidedFolder == "" {
 		return nil, fmt.Errorf("%w: no folder for what is undecided", ErrOptions)
 	}
-	p := &planner{o: o, now: time.Now(), spool: newSpool(), resume: map[string]bool{}}
+	p := &planner{o: o, uidsOnly: uidsOnly, now: time.Now(), spool: newSpool(), resume: map[string]bool{}}
 	p.gone = &targetSource{Source: o.Target.Source, p: p, base: o.Target.Base, absent: map[string]bool{}}
 	target := o.Target
 	target.Source = p.gone
@@ -150,7 +153,11 @@ func (p *planner) compare(ctx context.Context) error {
 			return err
 		}
 		b := &planBoxer{p: p, m: m, box: MailboxForecast{Mailbox: m.Name}}
-		if err := b.plan(ctx); err != nil {
+		plan := b.plan
+		if p.uidsOnly {
+			plan = b.raised
+		}
+		if err := plan(ctx); err != nil {
 			return fmt.Errorf("mailbox %q: %w", m.Name, err)
 		}
 		p.forecast.add(&b.box)

@@ -1,12 +1,15 @@
 package restore
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mailsync/compare"
 )
 
 // uidStore makes a store whose INBOX has a UID list of n messages, and a backup.
@@ -167,5 +170,45 @@ func TestBeyondNeverLowers(t *testing.T) {
 		if got := beyond(next); got < next || got == 0 {
 			t.Errorf("beyond %d is %d", next, got)
 		}
+	}
+}
+
+// Next UIDs alone are raised from what records know, whatever else is missing or
+// differs; where nothing knows better, nothing is planned.
+func TestPlanNextUIDs(t *testing.T) {
+	w := newWorld(t)
+	uidStore(w, 5)
+	w.write(w.path("backup", "a", "dovecot-uidlist"), strings.Replace(w.uidlist(), "N6", "N70", 1), epoch)
+	w.must(os.Remove(w.path("primary", "a", "cur", msgName(2)+":2,S")))
+	plan := func() *Plan {
+		target, shut := w.side("primary")
+		defer shut()
+		other, shutOther := w.side("backup")
+		defer shutOther()
+		p, err := PlanNextUIDs(context.Background(), PlanOptions{Target: target, Others: []compare.Side{other}, Site: w.site("primary")})
+		w.must(err)
+		return p
+	}
+	p := plan()
+	list := w.actions(p)
+	if len(list) != 1 || list[0].Op != UID || list[0].UIDs.Next != 70+UIDMargin || len(list[0].UIDs.Lines) != 0 {
+		t.Fatalf("planned: %v", summary(list))
+	}
+	before := w.uidlist()
+	res := w.apply(p, "primary", "backup")
+	w.must(res.err)
+	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || len(got.records) != 5 {
+		t.Errorf("%v next %d", got.err, got.next)
+	}
+	if again := plan(); again.Forecast().Work() {
+		t.Errorf("a second plan: %v", summary(w.actions(again)))
+	}
+	w.must(w.undo("primary", res.id).err)
+	if w.uidlist() != before {
+		t.Errorf("undo: %q", w.uidlist())
+	}
+	w.must(os.Remove(w.path("primary", "a", "dovecot-uidlist")))
+	if p := plan(); p.Forecast().Work() || p.Forecast().Open > 0 {
+		t.Errorf("without a list: %v", summary(w.actions(p)))
 	}
 }

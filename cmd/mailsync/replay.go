@@ -53,7 +53,7 @@ nothing. Without --since it looks for the gap and shows it.`,
 	f.StringVar(&o.keyword, "keyword", "", "set this keyword on what is delivered, so that it can be found")
 	f.BoolVar(&o.undelete, "undelete", false, "deliver deleted messages, too")
 	f.StringVar(&o.undecided, "undecided", "", "the same as --ambiguous")
-	f.BoolVar(&o.fixUIDNext, "fix-uidnext", false, "raise next UIDs that are not safe")
+	f.BoolVar(&o.fixUIDNext, "fix-uidnext", false, "first raise next UIDs that are not safe, by what the records of all stores know")
 	_ = f.MarkHidden("undecided")
 	return c
 }

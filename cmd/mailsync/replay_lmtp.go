@@ -27,6 +27,8 @@ func (o *replayFlags) through() (*lmtp.Target, error) {
 	switch {
 	case o.plan != "":
 		return nil, usage("--plan and --via exclude each other: a plan is applied straight into the store")
+	case o.fixUIDNext:
+		return nil, usage("--fix-uidnext and --via exclude each other: replay with it straight into the store, or restore with it first")
 	case o.keyword != "":
 		return nil, usage("--keyword and --via exclude each other: LMTP carries no keywords")
 	case strings.HasPrefix(o.ambiguous, "folder="), strings.HasPrefix(o.undecided, "folder="):

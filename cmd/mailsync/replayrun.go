@@ -70,6 +70,9 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 	if err := a.permitted(&o.writeFlags); err != nil {
 		return outcome{}, err
 	}
+	if o.fixUIDNext && target.site() == nil {
+		return outcome{}, usage("--fix-uidnext looks at the UID lists of the store: replay with it on the host that has it")
+	}
 	opt.Target, opt.Witness = target.source(), target.witness()
 	opt.FolderDir = target.folderDir()
 	for _, s := range others {
@@ -87,16 +90,28 @@ func (a *app) replay(ctx context.Context, o *replayFlags, delivers bool) (outcom
 		return outcome{}, a.replayProblem(err)
 	}
 	defer opt.Ledger.Close()
-	done, err := a.account(ctx, &opt, o, target, from, only, via)
+	x := replaying{replayFlags: o, opt: &opt, target: target, others: others, from: from, only: only, via: via}
+	done, err := a.account(ctx, &x)
 	done.partial = done.partial || lost
 	return done, err
 }
 
+// replaying is what a replay or an audit is about.
+type replaying struct {
+	*replayFlags
+	opt    *replay.Options
+	target *side
+	others []*side // stores whose evidence counts
+	from   *config.Archive
+	only   *matched
+	via    *lmtp.Target // nil: straight into the store
+}
+
 // account prepares the replay, shows what would be done, asks, and does it.
-func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, target *side, from *config.Archive, only *matched, via *lmtp.Target) (outcome, error) {
+func (a *app) account(ctx context.Context, x *replaying) (outcome, error) {
 	p := new(replay.Progress)
-	opt.Progress = p
-	opt.Waits = func(d time.Duration) {
+	x.opt.Progress = p
+	x.opt.Waits = func(d time.Duration) {
 		a.out.Warn("an earlier run was ended before the server answered: waiting %s, until the server has certainly done or dropped what it was sent, before its mailboxes are looked at", ui.Duration(d))
 	}
 	look := func() ui.Snapshot {
@@ -106,92 +121,60 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		}
 		return s
 	}
-	stop := a.out.Progress(ctx, a.poke, look)
-	defer stop()
-	run, err := replay.Prepare(ctx, *opt)
+	run, err := a.prepareReplay(ctx, x, look)
 	if err != nil {
-		stop()
-		return outcome{}, a.replayProblem(err)
-	}
-	defer run.Close()
-	if err := only.nothing(a, target.store.Name); err != nil {
-		stop()
 		return outcome{}, err
 	}
-	stop()
-	a.tellSurvey(run, from)
-	if s := run.Survey(); s.Messages == 0 && s.Refused == 0 && s.Truncated == 0 {
-		return outcome{}, a.emptyArchive(from)
+	defer run.Close()
+	raise, err := a.nextUIDs(ctx, x)
+	if err != nil {
+		return outcome{}, err
 	}
-	a.tellWindow(run)
-	if changed := replay.MapsChanged(opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
-		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then; [recipients] as_of names a directory that holds them as they were", ui.Time(changed))
+	defer raise.close()
+	if x.plan != "" {
+		return a.keepReplayPlan(ctx, run, x, raise)
 	}
-	exp := run.Expected()
-	if o.plan != "" {
-		return a.keepReplayPlan(ctx, run, o, target, from)
-	}
-	var d replay.Deliverer
-	var written writing
-	if o.writes() && exp.WouldDeliver > 0 {
-		a.out.Say("%s to deliver (%s) into %s.", a.out.Style.Bold(ui.Plural(exp.WouldDeliver, "message")), ui.Bytes(exp.Bytes), ui.Name(target.store.Name))
-		if via != nil {
-			a.tellVia(via)
-		}
-		if err := a.confirm(ctx, &o.writeFlags, "Deliver them?"); err != nil {
+	d := delivering{}
+	if x.writes() && (run.Expected().WouldDeliver > 0 || raise.work() > 0) {
+		if d, err = a.beginReplay(ctx, x, run, raise); err != nil {
 			return outcome{}, err
 		}
-		if via != nil {
-			sent, err := a.deliverer(ctx, via, opt.Ledger)
-			if err != nil {
-				return outcome{}, err
-			}
-			defer sent.Close()
-			d = sent
-		} else {
-			x := applied{site: target.site()}
-			if x.there, err = a.farTarget(ctx, target.store); err != nil {
-				return outcome{}, err
-			}
-			x.readers = x.there.askers(nil, 1)
-			if written, _, err = a.begin(ctx, &x); err != nil {
-				return outcome{}, err
-			}
-			d = written
-		}
+		defer d.close()
+	} else if err := raise.list(ctx, a); err != nil {
+		return outcome{}, err
 	}
-	stop = a.out.Progress(ctx, a.poke, look)
+	stop := a.out.Progress(ctx, a.poke, look)
 	defer stop()
 	var rep accounts
-	var failed error
 	var counts restore.Counts
-	for ev, err := range run.Events(ctx, d) {
-		if err != nil {
-			failed = err
-			break
-		}
-		a.event(&ev)
-		rep.add(&ev)
-		if ev.Action != nil {
-			counts.Add(ev.Action)
+	failed := raise.apply(ctx, a, d.into)
+	if failed == nil {
+		for ev, err := range run.Events(ctx, d.by) {
+			if err != nil {
+				failed = err
+				break
+			}
+			a.event(&ev)
+			rep.add(&ev)
+			if ev.Action != nil {
+				counts.Add(ev.Action)
+			}
 		}
 	}
 	if failed == nil {
 		failed = cancelled(ctx)
 	}
 	stop()
-	if written != nil {
-		if err := written.End(failed); err != nil && failed == nil {
+	t := run.Totals()
+	if d.into != nil {
+		if err := d.into.End(failed); err != nil && failed == nil {
 			failed = err
 		}
-		c := written.Counts()
-		a.addActions(&c)
-	} else if d != nil {
-		a.addActions(&counts)
-	} else {
-		a.addActions(&restore.Counts{Planned: run.Totals().WouldDeliver})
+		counts = d.into.Counts()
+	} else if d.by == nil {
+		counts = restore.Counts{Planned: t.WouldDeliver}
 	}
-	t := run.Totals()
+	a.addActions(&counts)
 	a.addTotals(&t)
 	if failed != nil {
 		if errors.Is(failed, restore.ErrNoSpace) {
@@ -203,9 +186,78 @@ func (a *app) account(ctx context.Context, opt *replay.Options, o *replayFlags, 
 		a.out.Warn("%s could not be asked what was deleted there: %s", ui.Name(name), ui.Oneline(err, 300))
 	}
 	a.tellMore()
-	a.tellAccount(&rep, &t, o, target, from)
+	a.tellAccount(&rep, &t, x.replayFlags, x.target, x.from)
 	code := run.Exit()
-	return outcome{findings: code == exitFindings, partial: code == exitPartial}, nil
+	o := raise.outcome(x.writes())
+	return outcome{findings: o.findings || code == exitFindings, partial: o.partial || code == exitPartial}, nil
+}
+
+// prepareReplay works the account out and says what it rests on.
+func (a *app) prepareReplay(ctx context.Context, x *replaying, look func() ui.Snapshot) (*replay.Run, error) {
+	stop := a.out.Progress(ctx, a.poke, look)
+	run, err := replay.Prepare(ctx, *x.opt)
+	stop()
+	if err != nil {
+		return nil, a.replayProblem(err)
+	}
+	if err := x.only.nothing(a, x.target.store.Name); err != nil {
+		run.Close()
+		return nil, err
+	}
+	a.tellSurvey(run, x.from)
+	if s := run.Survey(); s.Messages == 0 && s.Refused == 0 && s.Truncated == 0 {
+		run.Close()
+		return nil, a.emptyArchive(x.from)
+	}
+	a.tellWindow(run)
+	if changed := replay.MapsChanged(x.opt.Resolver); !run.Window().Until.IsZero() && changed.After(run.Window().Until) {
+		a.out.Warn("the maps of recipients changed %s, after the window: aliases may have led elsewhere then; [recipients] as_of names a directory that holds them as they were", ui.Time(changed))
+	}
+	return run, nil
+}
+
+// delivering is how a replay delivers; the zero value delivers nothing.
+type delivering struct {
+	by   replay.Deliverer
+	into writing         // straight into the store; nil: not so
+	sent *lmtp.Deliverer // through the server; nil: not so
+}
+
+func (d *delivering) close() {
+	if d.sent != nil {
+		d.sent.Close()
+	}
+}
+
+// beginReplay asks, and begins what delivers.
+func (a *app) beginReplay(ctx context.Context, x *replaying, run *replay.Run, raise *raising) (delivering, error) {
+	exp := run.Expected()
+	if n := raise.work(); n > 0 {
+		a.out.Say("Next UIDs of %s in %s are raised first.", ui.Plural(n, "folder"), ui.Name(x.target.store.Name))
+	}
+	question := "Raise them?"
+	if exp.WouldDeliver > 0 {
+		question = "Deliver them?"
+		a.out.Say("%s to deliver (%s) into %s.", a.out.Style.Bold(ui.Plural(exp.WouldDeliver, "message")), ui.Bytes(exp.Bytes), ui.Name(x.target.store.Name))
+	}
+	if x.via != nil {
+		a.tellVia(x.via)
+	}
+	if err := a.confirm(ctx, &x.writeFlags, question); err != nil {
+		return delivering{}, err
+	}
+	if x.via != nil {
+		sent, err := a.deliverer(ctx, x.via, x.opt.Ledger)
+		return delivering{by: sent, sent: sent}, err
+	}
+	to := applied{site: x.target.site()}
+	var err error
+	if to.there, err = a.farTarget(ctx, x.target.store); err != nil {
+		return delivering{}, err
+	}
+	to.readers = to.there.askers(nil, 1)
+	into, _, err := a.begin(ctx, &to)
+	return delivering{by: into, into: into}, err
 }
 
 // emptyArchive is what an archive without a single message comes to: more likely
@@ -243,17 +295,28 @@ func (a *app) replayProblem(err error) error {
 	return p
 }
 
-// keepReplayPlan saves what would be delivered, for apply.
-func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlags, target *side, from *config.Archive) (outcome, error) {
-	h := restore.PlanHeader{
-		Command: a.command, Store: target.store.Name, Path: target.store.Path, Made: a.began,
-		Sources: []restore.PlanSource{{Name: from.Name, Path: from.Path, Archive: true}},
+// replayHeader is what a plan of a replay says of itself.
+func (a *app) replayHeader(x *replaying) restore.PlanHeader {
+	return restore.PlanHeader{
+		Command: a.command, Store: x.target.store.Name, Path: x.target.store.Path, Made: a.began,
+		Sources: []restore.PlanSource{{Name: x.from.Name, Path: x.from.Path, Archive: true}},
 	}
-	if err := restore.SavePlan(o.plan, h, run.Actions(ctx)); err != nil {
+}
+
+// keepReplayPlan saves what would be done, for apply.
+func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, x *replaying, raise *raising) (outcome, error) {
+	actions := run.Actions(ctx)
+	if raise != nil {
+		actions = concat(raise.Actions(ctx), actions)
+	}
+	if err := restore.SavePlan(x.plan, a.replayHeader(x), actions); err != nil {
 		if cerr := cancelled(ctx); cerr != nil {
 			return outcome{}, cerr
 		}
-		return outcome{}, &ui.Problem{What: "plan " + o.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
+		return outcome{}, &ui.Problem{What: "plan " + x.plan, Why: err, Code: exitCantCreate, Hint: "nothing was written into a store"}
+	}
+	if err := raise.list(ctx, a); err != nil {
+		return outcome{}, err
 	}
 	for ev, err := range run.Events(ctx, nil) {
 		if err != nil {
@@ -265,7 +328,9 @@ func (a *app) keepReplayPlan(ctx context.Context, run *replay.Run, o *replayFlag
 	exp := run.Totals()
 	a.addTotals(&exp)
 	a.addActions(&restore.Counts{Planned: exp.WouldDeliver})
-	a.out.Say("The plan is in %s: %s to deliver; nothing else was written. Apply it with:", ui.Name(o.plan), ui.Plural(exp.WouldDeliver, "message"))
-	a.next("apply", o.plan)
-	return outcome{findings: exp.WouldDeliver > 0 || !exp.Closed() || exp.NoMailbox > 0}, cancelled(ctx)
+	a.out.Say("The plan is in %s: %s to deliver; nothing else was written. Apply it with:", ui.Name(x.plan), ui.Plural(exp.WouldDeliver, "message"))
+	a.next("apply", x.plan)
+	o := raise.outcome(false)
+	o.findings = o.findings || exp.WouldDeliver > 0 || !exp.Closed() || exp.NoMailbox > 0
+	return o, cancelled(ctx)
 }
