@@ -51,6 +51,7 @@ type UIDList struct {
 	header UIDHeader
 	lines  lines
 	last   uint32 // highest UID so far
+	count  int
 	used   bool
 }
 
@@ -200,6 +201,9 @@ func (l *UIDList) Header() UIDHeader { return l.header }
 // over what was read so far.
 func (l *UIDList) Next() uint32 { return max(l.header.NextUID, l.last+1) }
 
+// Count returns the number of records read so far.
+func (l *UIDList) Count() int { return l.count }
+
 // Records yields the records in the file's order, once. It ends with an error
 // that wraps ErrUIDList at the first line that a server would not accept: torn
 // tail, NULs, UID not ascending or out of range, missing ':'. Lines of version
@@ -231,6 +235,7 @@ func (l *UIDList) Records() iter.Seq2[UIDRecord, error] {
 				yield(UIDRecord{}, l.broken(reason))
 				return
 			}
+			l.count++
 			l.last = max(l.last, rec.UID)
 			if !yield(rec, nil) {
 				return
