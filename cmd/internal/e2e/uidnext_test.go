@@ -4,14 +4,17 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/emersion/go-imap/v2"
 
 	"mailsync/cmd/internal/drive"
+	"mailsync/cmd/internal/sample"
 )
 
 // mailboxForecast is what a plan says of one mailbox.
@@ -188,6 +191,36 @@ func TestNextUIDByUs(t *testing.T) {
 		if have[m.ID] != 1 {
 			t.Errorf("%s is there %d times", m.ID, have[m.ID])
 		}
+	}
+	noComplaints(t, d)
+}
+
+// Where only the record of the lost store is left, and the gateway's archive,
+// replay raises next UIDs before it delivers.
+func TestNextUIDByReplay(t *testing.T) {
+	d, b, last, was := failedOver(t)
+	d.look(anna)
+	path := d.file("gap.mbox")
+	w, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gap := sample.Archived{From: "sender@example.net", To: []string{anna}, Arrival: time.Now().Add(-time.Hour).Truncate(time.Second), Data: mail("gap", 900)}
+	if err := errors.Join(sample.WriteMbox(w, []sample.Archived{gap}), w.Close(), os.Rename(d.file("old"), d.file("lost"))); err != nil {
+		t.Fatal(err)
+	}
+	writeConfig(t, d, fmt.Sprintf("[stores.old]\npath = %q\nlayout = \"%%d/%%n/Maildir\"\n\n[archives.gateway]\npath = %q\n", d.file("old"), path))
+	run(t, b, []int{0}, "replay", "--from", "gateway", "--to", "primary", "--recorded", "old", "--since", "all", "--fix-uidnext", "--yes")
+	now := d.look(anna)
+	noUIDTwice(t, last, now)
+	delivered := 0
+	for _, m := range now["INBOX"].Messages {
+		if m.ID == messageID(gap.Data) {
+			delivered++
+		}
+	}
+	if s := d.status(anna, "INBOX"); delivered != 1 || s.UIDNext < was.UIDNext || s.UIDValidity != was.UIDValidity {
+		t.Errorf("delivered %d times; next UID %d, clients know %d; UIDVALIDITY %d, was %d", delivered, s.UIDNext, was.UIDNext, s.UIDValidity, was.UIDValidity)
 	}
 	noComplaints(t, d)
 }
