@@ -105,7 +105,7 @@ func (r *rooter) endFolder() {
 	r.sums = r.sums[:0]
 }
 
-// sums returns both roots, zero where the content is not known. Of mb the
+// roots returns both roots, zero where the content is not known. Of mb the
 // folders and subscriptions count.
 func (r *rooter) roots(mb *Mailbox) (content, state Digest) {
 	if r.unknown {

@@ -77,7 +77,7 @@ func body(n int) string {
 
 var epoch = time.Date(2024, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// name is the file name of message n, without flags.
+// msgName is the file name of message n, without flags.
 func msgName(n int) string {
 	b := body(n)
 	return maildir.Sized(fmt.Sprintf("%d.M%dP1.host", epoch.Unix()+int64(n), n), int64(len(b)), int64(len(b)+strings.Count(b, "\n")))

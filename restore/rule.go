@@ -18,7 +18,7 @@ const (
 	ruleDeleted
 )
 
-// ground is what is known of the target's mailbox as a whole when a missing
+// boxFacts are what is known of the target's mailbox as a whole when a missing
 // message is ruled on.
 type boxFacts struct {
 	whole     bool      // empty or absent, or an unfinished run had begun to fill it

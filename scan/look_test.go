@@ -159,7 +159,7 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
-// damage changes a file behind everybody's back: same name, same size.
+// flip changes a file behind everybody's back: same name, same size.
 func flip(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

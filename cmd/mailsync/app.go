@@ -87,7 +87,7 @@ func (a *app) talk() {
 	})
 }
 
-// command is what a command does once its flags are read.
+// commandFunc is what a command does once its flags are read.
 type commandFunc func(ctx context.Context, args []string) (outcome, error)
 
 // do makes a cobra command of a commandFunc.

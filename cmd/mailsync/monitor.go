@@ -44,7 +44,7 @@ Thresholds are WARN or WARN,CRIT, as in 26h,50h; 0 is none.`,
 	return c
 }
 
-// limits reads WARN or WARN,CRIT.
+// limitsOf reads WARN or WARN,CRIT.
 func limitsOf(flag, text string) (monitor.Limits, error) {
 	var l monitor.Limits
 	warn, crit, two := strings.Cut(text, ",")

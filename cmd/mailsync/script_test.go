@@ -174,7 +174,7 @@ func cmdUIDList(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(ts.MkAbs(args[0]), "dovecot-uidlist"), []byte(b.String()), 0o644))
 }
 
-// globOne finds the files that a pattern means; there must be some.
+// globAll finds the files that a pattern means; there must be some.
 func globAll(ts *testscript.TestScript, pattern string) []string {
 	list, err := filepath.Glob(ts.MkAbs(pattern))
 	ts.Check(err)

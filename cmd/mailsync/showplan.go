@@ -10,7 +10,8 @@ import (
 	"mailsync/restore"
 )
 
-// will see.
+// showPlan shows a plan before it is applied: what it moves, mailbox by mailbox, and
+// what clients will see.
 func (a *app) showPlan(ctx context.Context, plan *restore.Plan) error {
 	f := plan.Forecast()
 	if a.out.JSON() {

@@ -408,5 +408,5 @@ func (a *app) storeProblem(name string, err error) error {
 	return p
 }
 
-// done is how long a run took, for a closing line.
+// took is how long a run took, for a closing line.
 func (a *app) took() string { return ui.Duration(time.Since(a.began)) }

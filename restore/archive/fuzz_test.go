@@ -69,7 +69,7 @@ type heldContent struct{ *strings.Reader }
 // Close implements Content.
 func (heldContent) Close() error { return nil }
 
-// read feeds bytes to one archive under a name and checks what holds for any
+// fuzzRead feeds bytes to one archive under a name and checks what holds for any
 // input: no panic, no error but findings, no message larger than the input can
 // make, and each position is found again.
 func fuzzRead(t *testing.T, name string, mode os.FileMode, data []byte) {

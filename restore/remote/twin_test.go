@@ -64,7 +64,7 @@ func drawStores(rt *rapid.T, good, hurt, twin *machine) {
 	}
 }
 
-// told is what a run said, as far as it does not depend on the run.
+// toldOf is what a run said, as far as it does not depend on the run.
 func toldOf(list []restore.Action) []string {
 	out := make([]string, 0, len(list))
 	for _, a := range list {

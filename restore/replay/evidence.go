@@ -11,7 +11,7 @@ import (
 	"mailsync/manifest"
 )
 
-// others streams the absences of the other stores, where something is absent.
+// evidence streams the absences of the other stores, where something is absent.
 func (l *look) evidence() error {
 	open := false
 	for i := range l.out {

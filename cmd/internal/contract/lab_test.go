@@ -193,8 +193,8 @@ func (l *lab) read(path string) []byte {
 	return p
 }
 
-// untouched wants that nothing below the named directories has changed since
-// before was called.
+// before looks at the named directories; untouched then wants that nothing below
+// them has changed since.
 func (l *lab) before(names ...string) (untouched func(what string)) {
 	l.t.Helper()
 	was := map[string]map[string]string{}

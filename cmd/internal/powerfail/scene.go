@@ -48,7 +48,7 @@ type promise struct {
 	line drive.Line
 }
 
-// the estate under test: small messages in many folders, so that a run has
+// estate is what is tried: small messages in many folders, so that a run has
 // many batches and the log many flushes.
 func estate(seed uint64, perMailbox int) *sample.Estate {
 	return sample.New(sample.Options{Seed: seed, Mailboxes: 4, PerMailbox: perMailbox, Size: 1100, Spread: 0.5, MaxSize: 20000, Odd: true})

@@ -69,7 +69,7 @@ func (r *Report) Span() (from, to time.Time) {
 	return from.Truncate(time.Hour), to
 }
 
-// rows are the series, the archive first.
+// series are the lines of the chart, the archive first.
 func (r *Report) series() []series {
 	var out []series
 	if len(r.hours) > 0 {
