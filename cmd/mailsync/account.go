@@ -162,7 +162,8 @@ func (a *app) timeline(hours []replay.Hour, w *replay.Window) {
 			*replay.Hour
 		}{ui.Head{V: 1, Type: "hour"}, &hours[i]})
 	}
-	if a.out.JSON() || a.out.Quiet() || w != nil && !w.Found {
+	// Where nothing is absent, a day full of hours says no more than that.
+	if a.out.JSON() || a.out.Quiet() || w != nil && (!w.Found || w.Empty && !a.out.Verbose()) {
 		return
 	}
 	if !a.out.Verbose() {
