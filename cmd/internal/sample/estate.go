@@ -314,16 +314,6 @@ func (e *Estate) Count() int {
 	return n
 }
 
-// Box returns the mailbox of that address, or nil.
-func (e *Estate) Box(address string) *Box {
-	for _, b := range e.Boxes {
-		if b.Address == address {
-			return b
-		}
-	}
-	return nil
-}
-
 // Folder returns the folder of that name, or nil.
 func (b *Box) Folder(name string) *Folder {
 	for _, f := range b.Folders {
