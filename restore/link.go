@@ -74,6 +74,7 @@ func (r *Run) slice(ctx context.Context, f *folder, ready *place.Ready, g []*ite
 			lock, err = l.Acquire(ctx, f.control, uidlistLock)
 		}
 		if err != nil {
+			r.noteHeld(f, err)
 			return 0, err
 		}
 		defer func() {
@@ -95,6 +96,7 @@ func (r *Run) slice(ctx context.Context, f *folder, ready *place.Ready, g []*ite
 		n++
 		if t.pending() && !t.shown {
 			if err := r.linkItem(ctx, f, t); err != nil {
+				r.noteHeld(f, err)
 				t.end(Failed, "%v", err)
 			}
 		}

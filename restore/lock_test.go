@@ -1,9 +1,13 @@
 package restore
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -80,4 +84,63 @@ func TestServersLockIsDurableBeforeItIsTaken(t *testing.T) {
 		t.Fatal("no table was written: the test is broken")
 	}
 	w.noLeftovers("primary")
+}
+
+// An owner who puts a live lock into each of many folders makes a run wait once,
+// and not once a folder; his neighbours get their mail.
+func TestLocksOfOneMailboxAreWaitedForOnce(t *testing.T) {
+	w := newWorld(t)
+	w.wait = 100 * time.Millisecond
+	const folders = 8
+	dirs := []string{"", ".x"}
+	for i := range folders {
+		dirs = append(dirs, fmt.Sprintf(".f%d", i))
+	}
+	for _, box := range []string{"a", "b"} {
+		for _, dir := range dirs {
+			w.maildir("primary", box, dir)
+			w.put("primary", box, dir, 1, ":2,S")
+			w.write(w.path("primary", box, dir, uidlistName), "3 V7 N2 G0895920c9cae026bc154000083ecc375\n1 :"+msgName(1)+"\n", epoch)
+		}
+	}
+	w.copy("primary", "backup")
+	w.scan("primary", "backup")
+	for _, box := range []string{"a", "b"} {
+		for _, dir := range dirs {
+			w.must(os.Remove(w.path("primary", box, dir, "cur", msgName(1)+":2,S")))
+			if box == "a" {
+				w.must(os.WriteFile(w.path("primary", box, dir, uidlistLock), fmt.Appendf(nil, "%d:testhost", os.Getpid()), 0o600))
+			}
+		}
+	}
+	var mu sync.Mutex
+	tried := map[int]int{} // by the descriptor's inode
+	calls := place.System()
+	link := calls.Linkat
+	calls.Linkat = func(a int, an string, b int, bn string) error {
+		err := link(a, an, b, bn)
+		var st unix.Stat_t
+		if bn == uidlistLock && errors.Is(err, unix.EEXIST) && unix.Fstat(b, &st) == nil {
+			mu.Lock()
+			tried[int(st.Ino)]++
+			mu.Unlock()
+		}
+		return err
+	}
+	w.calls = &calls
+	p := w.plan("primary", "backup")
+	res := w.apply(p, "primary", "backup")
+	w.must(res.err)
+	if res.counts.Done != int64(len(dirs)) || res.counts.Failed != int64(len(dirs)) {
+		t.Errorf("%+v", res.counts)
+	}
+	long := 0
+	for _, n := range tried {
+		if n > 2 {
+			long++
+		}
+	}
+	if len(tried) != len(dirs) || long > 1 {
+		t.Errorf("looked at %d locks, waited for %d of them", len(tried), long)
+	}
 }

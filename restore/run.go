@@ -142,7 +142,8 @@ type Run struct {
 	swept  map[[2]uint64]bool           // directories (device, inode) in which what dead runs were making was looked for
 
 	mu    sync.Mutex
-	fatal error // nothing more is written after it
+	fatal error           // nothing more is written after it
+	held  map[string]bool // mailboxes of which a lock was waited for in vain
 	ended bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"time"
 
 	"mailsync/restore/place"
 	"mailsync/scan/beneath"
@@ -341,8 +342,31 @@ func (s *stager) lockLater(f *folder) error {
 	return nil
 }
 
-// lockerOf makes lock files that the folder's server can judge and remove.
-func (r *Run) lockerOf(f *folder) *place.Locker { return r.lockerFor(f.own) }
+// lockerOf makes lock files that the folder's server can judge and remove. A
+// mailbox of which one lock was waited for in vain is waited for no more.
+func (r *Run) lockerOf(f *folder) *place.Locker {
+	l := r.lockerFor(f.own)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held[f.box.name] {
+		l.Wait = time.Millisecond
+	}
+	return l
+}
+
+// noteHeld notes where a lock was waited for in vain: whoever owns a mailbox can
+// put a lock file of a live process into each of its folders.
+func (r *Run) noteHeld(f *folder, err error) {
+	if !errors.Is(err, place.ErrHeld) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held == nil {
+		r.held = map[string]bool{}
+	}
+	r.held[f.box.name] = true
+}
 
 func (r *Run) lockerFor(own place.Owner) *place.Locker {
 	l := *r.locker
