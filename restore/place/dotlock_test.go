@@ -342,3 +342,35 @@ func TestRisk(t *testing.T) {
 		}
 	}
 }
+
+// Whatever an owner writes into a lock file, that of a live process of this host
+// and this boot is never taken over, and no young one but a dead process'.
+func FuzzLockContent(f *testing.F) {
+	for _, s := range []string{"77:here", "77:there", "78:here\n", "", "-77:here", "77", ":here", "99999999999999999999:here", "77:here:x", "\x0077:here"} {
+		for _, age := range []uint16{0, 119, 121, 4000} {
+			f.Add(s, age)
+		}
+	}
+	f.Fuzz(func(t *testing.T, content string, seconds uint16) {
+		x := newLockTest(t)
+		x.alive[77] = true
+		age := time.Duration(seconds) * time.Second
+		x.held(content, age)
+		_, stale, err := x.l.stale(x.dir, "dovecot-uidlist.lock")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(content) > 512 {
+			return
+		}
+		now := age <= time.Hour // since the boot
+		pid, host, _ := strings.Cut(content, ":")
+		here := strings.TrimSpace(host) == "here" && strings.Trim(strings.TrimPrefix(pid, "+"), "0123456789") == ""
+		switch {
+		case pid == "77" && host == "here" && stale == now:
+			t.Errorf("%q, %s old, held by a live process: stale %v", content, age, stale)
+		case !here && stale != (age > StaleAfter):
+			t.Errorf("%q, %s old, held by nobody that is known here: stale %v", content, age, stale)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bufio"
 	"errors"
 	"os"
 	"path/filepath"
@@ -209,6 +210,42 @@ func FuzzParse(f *testing.F) {
 		}
 		if st := s.Find().Store; st != nil && (st.Path == "" || st.Path[0] != '/' || st.Path == "/" || st.Layout == "") {
 			t.Errorf("%q makes %+v", text, st)
+		}
+	})
+}
+
+// Mounts, fstab and rights of a process are read as they stand, or refused: a
+// directory that comes of them was named by a line, and no line makes two.
+func FuzzHostFiles(f *testing.F) {
+	f.Add("36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n - \n")
+	f.Add("/dev/sda1 /srv\\040mail ext4 noatime 0 2\n# comment\nx / y\n")
+	f.Add("CapEff:\t000001ffffffffff\n")
+	f.Add("CapEff: \nCapEff:\t-1\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		lines := strings.Count(text, "\n") + 1
+		mounts, err := Mounts(strings.NewReader(text))
+		if len(mounts) > lines || err != nil && !errors.Is(err, bufio.ErrTooLong) {
+			t.Fatalf("%d mounts, %v", len(mounts), err)
+		}
+		fstab, err := Fstab(strings.NewReader(text))
+		if len(fstab) > lines || err != nil && !errors.Is(err, bufio.ErrTooLong) {
+			t.Fatalf("%d lines of fstab, %v", len(fstab), err)
+		}
+		for _, m := range fstab {
+			if m.Dir == "" || m.Dir[0] != '/' || m.Type == "" {
+				t.Errorf("%+v", m)
+			}
+		}
+		if m, ok := Of(mounts, "/srv/mail"); ok && !below("/srv/mail", m.Dir) {
+			t.Errorf("/srv/mail lies on %+v", m)
+		}
+		for _, m := range NotMounted(fstab, mounts, "/srv/mail") {
+			if m.Dir == "/" || !below("/srv/mail", m.Dir) && !below(m.Dir, "/srv/mail") {
+				t.Errorf("/srv/mail needs %+v", m)
+			}
+		}
+		if r, err := RightsOf(strings.NewReader(text)); (r != Rights{}) && (err != nil || !strings.Contains(text, "CapEff:")) {
+			t.Errorf("%+v, %v", r, err)
 		}
 	})
 }
