@@ -182,6 +182,9 @@ func (b *planBoxer) present(g *compare.Group, t *compare.Copy) error {
 		if g.How == compare.ByIdentity {
 			return b.skip(a, WhyVersion, "the same message in another version; the target's stays: "+g.Reason)
 		}
+		if len(g.Good) > 0 && !slices.Contains(g.Good, 0) { // as diff says, and no proof
+			return b.skip(a, WhyConflict, "contents differ, and nothing in the target's copy itself speaks against it: it stays, though "+g.Reason)
+		}
 		return b.skip(a, WhyConflict, "contents differ and nothing proves which is right: the target's copy stays")
 	}
 	return b.merge(g, t, false)
