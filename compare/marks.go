@@ -160,14 +160,14 @@ func (j *trial) marks() []Difference {
 }
 
 // accident tells whether a copy bears the date at which it was damaged, and not
-// its own: it differs from the recorded one, or, with no record, is later than
-// that of a copy which is not damaged.
+// its own: it differs from the recorded one, or, with no record of the time before,
+// is later than that of a copy which is not damaged.
 func (j *trial) accident(side int) bool {
 	if !slices.Contains(j.v.Damaged, side) {
 		return false
 	}
 	c := &j.g.Copies[side]
-	if c.Base != nil {
+	if c.Base != nil && c.Base.Status != manifest.Damaged { // else it was recorded after the accident
 		return second(c.Entry.MTime) != second(c.Base.MTime)
 	}
 	for i := range j.g.Copies {

@@ -267,7 +267,7 @@ func (b *planBoxer) damaged(g *compare.Group, e *manifest.Entry) error {
 	}
 	a.Post.Digest, a.Post.Size = src.Digest, src.Size
 	a.Date = src.Date()
-	if t := g.Copies[0].Base; t != nil {
+	if t := g.Copies[0].Base; t != nil && t.Status != manifest.Damaged {
 		a.Date = t.Date() // the message's own date of before
 	} else if e.MTime > 0 && e.MTime < src.MTime {
 		a.Date = e.Date() // accidents and copies only make dates later

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mailsync/cmd/internal/drive"
 	"mailsync/cmd/internal/sample"
@@ -145,6 +146,31 @@ func TestAProvenDamagedCopyIsDamagedAndTheOtherGood(t *testing.T) {
 			if held := manifest.BLAKE3.Sum(l.read(broken.Message.Path(l.path(store)))); x["digest"] != held.String() {
 				t.Errorf("%s holds %v: %s", store, held, d.Raw)
 			}
+		}
+	}
+}
+
+// The time at which a file was damaged is not its date, also where the damage has
+// been recorded with it: restore brings back the date of the message.
+func TestTheDateOfAnAccidentIsNotRestored(t *testing.T) {
+	for _, recorded := range []bool{false, true} { // before the damage, too
+		l := with2(t, twin)
+		l.t = t
+		l.write(l.e, "b")
+		if recorded {
+			l.run(0, "scan", "./a", "./b")
+		}
+		broken, err := l.vandal("a").Break(manifest.NULFilled)
+		l.must(err)
+		l.must(os.Chtimes(broken.Path, time.Now(), time.Now()))
+		l.run(1, "scan", "./a", "--rehash")
+		l.where(l.run(1, "diff", "./a", "./b"), "difference", 1, nil)
+		l.run(0, "restore", "./a", "--from", "./b", "--yes")
+		l.where(l.run(0, "diff", "./a", "./b"), "difference", 0, nil)
+		st, err := os.Stat(broken.Path)
+		l.must(err)
+		if want := broken.Message.Date; st.ModTime().Unix() != want.Unix() {
+			t.Errorf("recorded before %v: the date is %v, and was %v", recorded, st.ModTime(), want)
 		}
 	}
 }
