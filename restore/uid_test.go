@@ -197,7 +197,7 @@ func TestPlanNextUIDs(t *testing.T) {
 	before := w.uidlist()
 	res := w.apply(p, "primary", "backup")
 	w.must(res.err)
-	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || len(got.records) != 5 {
+	if got := readUIDs([]byte(w.uidlist())); got.err != nil || got.next != 70+UIDMargin || got.count != 5 {
 		t.Errorf("%v next %d", got.err, got.next)
 	}
 	if again := plan(); again.Forecast().Work() {
