@@ -7,7 +7,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS   = -s -w -X main.version=$(VERSION)
 BUILD     = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-.PHONY: all build build-arm64 test race demo bench e2e powerfail hostile faults faults-exhaustive browser ssh dist test-dist install uninstall fuzz lint fmt clean help
+.PHONY: all build build-arm64 test race demo bench e2e powerfail hostile faults vm faults-exhaustive browser ssh dist test-dist install uninstall fuzz lint fmt clean help
 
 all: build
 
@@ -50,6 +50,10 @@ hostile: build
 ## faults: every system call of the binary fails once (needs strace)
 faults: build
 	$(GO) test -count=1 -timeout 30m -tags faults ./cmd/internal/faults $(ARGS)
+
+## vm: the quotas of ext4 and XFS, under a kernel that has them, in a virtual machine (root, qemu-system-x86; minutes)
+vm: build
+	$(GO) test -v -count=1 -timeout 40m -tags vm ./cmd/internal/vm $(ARGS)
 
 ## faults-exhaustive: every call of every command fails in every way, in one process (the better part of an hour)
 faults-exhaustive:

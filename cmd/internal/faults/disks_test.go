@@ -115,58 +115,6 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// A quota that the kernel enforces (a qgroup of btrfs: the one kind that needs
-// no quota tools): as a full disk, and the reason is the quota.
-func TestQuota(t *testing.T) {
-	needs(t, "mkfs.btrfs", "btrfs")
-	for _, name := range []string{"restore", "replay"} {
-		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			top := newVolume(t, "btrfs", 160<<20, filepath.Join(dir, "top"), btrfs...)
-			sub := filepath.Join(top.at, "s")
-			for _, line := range [][]string{{"btrfs", "quota", "enable", top.at}, {"btrfs", "subvolume", "create", sub}} {
-				if out, err := command(line...); err != nil {
-					t.Skipf("SKIPPED, nothing was proved: no quotas here: %v %s", err, out)
-				}
-			}
-			store := filepath.Join(dir, "now", "store")
-			must(t, os.MkdirAll(store, 0o755))
-			_, err := command("mount", "-t", "btrfs", "-o", "subvol=s", top.loop, store)
-			must(t, err)
-			t.Cleanup(func() { _, _ = command("umount", store) })
-			l := newLabAt(t, dir)
-			s := sceneOf(t, name)
-			must(t, s.Prepare(l.Ground))
-			must(t, l.Keep())
-			id, err := command("btrfs", "inspect-internal", "rootid", sub)
-			must(t, err)
-			limit := func(n string) { // by way of the top: a subvolume over its limit takes no change at all
-				_, err := command("btrfs", "qgroup", "limit", n, "0/"+id, top.at)
-				must(t, err)
-			}
-			stopped := 0
-			for _, leave := range []int64{0, 32 << 10, 64 << 10, 96 << 10} {
-				fill := func() {
-					must(t, unixSync(store))
-					used, err := command("btrfs", "qgroup", "show", "--raw", "-f", sub)
-					must(t, err)
-					f := strings.Fields(used[strings.LastIndexByte(used, '\n')+1:])
-					n, err := strconv.ParseInt(f[1], 10, 64)
-					must(t, err)
-					limit(fmt.Sprint(n + leave))
-				}
-				if l.full(s, leave, fill, func() { limit("none") }, "quota") != 0 {
-					stopped++
-				}
-			}
-			t.Logf("%s: over quota at %d of 4 levels", name, stopped)
-			if stopped == 0 {
-				t.Error("the quota was never met")
-			}
-		})
-	}
-}
-
 // A device that cannot read its second half any more: what lies there is
 // unknown, never missing or damaged; the rest is looked at; exit 3. Nothing is
 // written for it.

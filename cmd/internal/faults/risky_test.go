@@ -31,8 +31,7 @@ func TestRiskyDisk(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			needs(t, d.mkfs[0], "tune2fs")
 			dir := t.TempDir()
-			v := newVolume(t, d.typ, 8<<20, filepath.Join(dir, "now", "store"), d.mkfs...)
-			v.unmount()
+			v := newImage(t, d.typ, 8<<20, filepath.Join(dir, "now", "store"), d.mkfs...)
 			if d.tune != "" {
 				_, err := command("tune2fs", "-o", d.tune, v.img)
 				must(t, err)

@@ -58,25 +58,42 @@ func needs(t *testing.T, programs ...string) {
 // newVolume makes a file system and mounts it at a directory, which is made.
 func newVolume(t *testing.T, typ string, size int64, at string, mkfs ...string) *volume {
 	t.Helper()
+	v := newImage(t, typ, size, at, mkfs...)
+	v.mount()
+	return v
+}
+
+// newImage makes a file system that is not mounted yet.
+func newImage(t *testing.T, typ string, size int64, at string, mkfs ...string) *volume {
+	t.Helper()
 	v := &volume{t: t, typ: typ, img: filepath.Join(t.TempDir(), "img"), at: at}
 	must(t, os.MkdirAll(at, 0o755))
 	must(t, os.WriteFile(v.img, nil, 0o600))
 	must(t, os.Truncate(v.img, size))
 	_, err := command(append(mkfs, v.img)...)
 	must(t, err)
-	v.mount()
 	t.Cleanup(v.unmount)
-	_ = os.Remove(filepath.Join(at, "lost+found"))
 	return v
 }
 
 func (v *volume) mount() {
 	v.t.Helper()
-	var err error
-	v.loop, err = command("losetup", "-f", "--show", v.img)
-	must(v.t, err)
-	_, err = command(append([]string{"mount", "-t", v.typ, v.loop, v.at}, v.options...)...)
-	must(v.t, err)
+	must(v.t, v.tryMount())
+}
+
+// tryMount is for what a kernel may not be able to mount.
+func (v *volume) tryMount() error {
+	loop, err := command("losetup", "-f", "--show", v.img)
+	if err != nil {
+		return err
+	}
+	if _, err := command(append([]string{"mount", "-t", v.typ, loop, v.at}, v.options...)...); err != nil {
+		_, _ = command("losetup", "-d", loop)
+		return err
+	}
+	v.loop = loop
+	_ = os.Remove(filepath.Join(v.at, "lost+found"))
+	return nil
 }
 
 func (v *volume) unmount() {
