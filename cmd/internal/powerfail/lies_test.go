@@ -229,6 +229,9 @@ func TestLyingSyncs(t *testing.T) {
 				if *shuts == 0 && s.name() != "restore" && s.name() != "replay" {
 					continue // in the long run only
 				}
+				if x.over && s.name() == "apply" {
+					continue // its plan was made below the overlay, which is another file system
+				}
 				t.Run(s.name(), func(t *testing.T) {
 					l := newTestLab(t, x.fs)
 					t.Cleanup(func() { _, _ = command("umount", filepath.Join(l.dir, "under")) })
