@@ -61,17 +61,14 @@ echo "RESULT failed units: $(systemctl --failed --plain --no-legend | wc -l)"
 // in good order, a boot after it, a crash, and a boot after that.
 func TestUnits(t *testing.T) {
 	m := newMachine(t)
-	needs(t, "/lib/systemd/systemd", "mkfs.ext4", "dpkg-deb", "git")
-	root, err := filepath.Abs("../../..")
-	must(t, err)
-	t.Chdir(root)
-	do(t, "make", "-s", "dist")
-	debs, err := filepath.Glob("dist/*_amd64.deb")
+	needs(t, "/lib/systemd/systemd", "mkfs.ext4", "rpmbuild", "git")
+	do(t, "sh", "-c", "cd ../../.. && go run ./cmd/internal/dist -arch amd64 -o "+m.path("dist"))
+	debs, err := filepath.Glob(m.path("dist/*.deb"))
 	must(t, err)
 	if len(debs) != 1 {
 		t.Fatalf("packages: %v", debs)
 	}
-	do(t, "cp", debs[0], m.path("mailsync.deb"))
+	do(t, "mv", debs[0], m.path("mailsync.deb"))
 
 	estate := sample.New(sample.Options{Seed: 5, Mailboxes: 3, PerMailbox: 30, Size: 2000, Folders: []string{"INBOX", "Sent"}})
 	must(t, estate.Write(m.path("disk/mail")))
