@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/zeebo/blake3"
@@ -164,7 +163,7 @@ func readInventory(r io.Reader) (map[string][32]byte, error) {
 	for n := 1; lines.Scan(); n++ {
 		sum, path, ok := strings.Cut(lines.Text(), "  ")
 		d, err := ParseDigest("blake3:" + sum)
-		if !ok || err != nil || path == "" || slices.Contains(strings.Split(path, "/"), "..") {
+		if !ok || err != nil || !filepath.IsLocal(path) || path != filepath.Clean(path) {
 			return nil, corrupt("inventory: line %d makes no sense", n)
 		}
 		listed[path] = d.Sum
