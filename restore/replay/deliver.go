@@ -10,6 +10,7 @@ import (
 	"mailsync/manifest"
 	"mailsync/restore"
 	"mailsync/restore/archive"
+	"mailsync/scan/maildir"
 )
 
 // wanted tells what is to become of a verdict, now that the window is known.
@@ -110,10 +111,21 @@ func (r *Run) action(v *verdict, into string) restore.Action {
 		a.Op, a.Ref.Folder, a.Ref.Unique, a.Dir = restore.Replace, h.Folder, h.Unique, v.dir
 		a.Pre = restore.Ground{Sub: h.Sub, Name: []byte(h.Name), Size: h.Size, Inode: h.Inode}
 		a.Post.Sub, a.Post.Name, a.Flags = h.Sub, []byte(h.Name), h.Flags
-		a.Date, a.Keywords = time.Unix(0, h.MTime).UTC(), nil
+		a.Date, a.Keywords = ownDate(h), nil
 	}
 	a.Detail = v.detail
 	return a
+}
+
+// ownDate is the date that a damaged file gets back. Where the file is younger
+// than its name, the time of the accident that overwrote it is not its own; the
+// name says when it was delivered.
+func ownDate(damaged *manifest.Entry) time.Time {
+	const writing = time.Minute // from the making of a name to the last byte of a large message
+	if d, ok := maildir.ParseDelivery(damaged.Name); ok && damaged.Date().Sub(d.Time()) > writing {
+		return d.Time()
+	}
+	return damaged.Date()
 }
 
 // Actions yields what Events would have delivered, for a plan to be saved: the
