@@ -245,29 +245,34 @@ func TestDovecotAgrees(t *testing.T) {
 	if got := readLogs(t, p.IndexDir("")); got.HighestModSeq != st["highestmodseq"] {
 		t.Errorf("modseq %d after many changes, Dovecot: %v", got.HighestModSeq, st)
 	}
-	// The status above may have written the index again.
-	if xf, err = os.Open(filepath.Join(p.IndexDir(""), IndexFile)); err != nil {
-		t.Fatal(err)
-	}
-	h, err = ReadIndexHeader(xf)
-	_ = xf.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if xf, err = os.Open(filepath.Join(p.IndexDir(""), IndexFile)); err != nil {
-		t.Fatal(err)
-	}
-	known, err := ReadIndex(xf)
-	_ = xf.Close()
-	if err != nil || known.Messages != h.Messages || known.Expunged(known.NextUID) {
-		t.Errorf("its records: %+v, %v", known, err)
-	}
-	dump := d.do("", "dump", "-t", "index", filepath.Join(p.IndexDir(""), IndexFile))
-	for field, got := range map[string]uint32{"log file seq": h.LogSeq, "log file head offset": h.LogHead, "log file tail offset": h.LogTail, "next uid": h.NextUID} {
-		m := regexp.MustCompile(`(?m)^` + field + `[ .]*= (\d+)`).FindStringSubmatch(dump)
-		if m == nil || m[1] != strconv.Itoa(int(got)) {
-			t.Errorf("%s: %d, the dump has %v", field, got, m)
+	// The dump has what the log says beyond the index, too: they are one where the
+	// server has just written the index, which it does once in some changes.
+	index := filepath.Join(p.IndexDir(""), IndexFile)
+	var differs []string
+	for i := range 20 {
+		if xf, err = os.Open(index); err != nil {
+			t.Fatal(err)
 		}
+		known, err := ReadIndex(xf)
+		_ = xf.Close()
+		if err != nil || known.Expunged(known.NextUID) {
+			t.Fatalf("its records: %+v, %v", known, err)
+		}
+		h, differs = known.IndexHeader, nil
+		dump := d.do("", "dump", "-t", "index", index)
+		for field, got := range map[string]uint32{"log file seq": h.LogSeq, "log file head offset": h.LogHead, "log file tail offset": h.LogTail, "next uid": h.NextUID} {
+			m := regexp.MustCompile(`(?m)^` + field + `[ .]*= (\d+)`).FindStringSubmatch(dump)
+			if m == nil || m[1] != strconv.Itoa(int(got)) {
+				differs = append(differs, fmt.Sprintf("%s: %d, the dump has %v", field, got, m))
+			}
+		}
+		if differs == nil {
+			break
+		}
+		d.do("", "flags", []string{"add", "remove"}[i%2], `\Flagged K`+strconv.Itoa(i), "mailbox", "INBOX", "all")
+	}
+	for _, x := range differs {
+		t.Error(x)
 	}
 }
 
