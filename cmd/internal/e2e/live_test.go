@@ -60,10 +60,10 @@ func (l *load) fail(err error) {
 
 // startLoad begins: clients that change flags, one that appends, one of anna that
 // moves and expunges where wild, and a gateway that delivers. Where messages are
-// expunged most flags are changed in another mailbox: beside a hundred changes a
-// second in one folder the server's log of it turns over in a minute, and what
-// was expunged before is gone without evidence, which is true and no test of
-// false findings.
+// expunged most flags are changed in another mailbox, and no more is moved than
+// the server's log of a folder holds for some minutes: beside a hundred changes a
+// second in one folder it turns over in a minute, and what was expunged before is
+// gone without evidence, which is true and no test of false findings.
 func (d *dovecot) startLoad(wild bool) *load {
 	ctx, stop := context.WithCancel(context.Background())
 	l := &load{stop: stop}
@@ -81,7 +81,7 @@ func (d *dovecot) startLoad(wild bool) *load {
 		spawn(func(ctx context.Context) error { return d.flagger(ctx, l, user, k, pace) })
 	}
 	if wild {
-		flag(anna, 0, 10*pace)
+		flag(anna, 0, 20*pace)
 		flag(bela, 1, pace)
 		flag(bela, 2, pace)
 	} else {
@@ -175,7 +175,7 @@ func (d *dovecot) mover(ctx context.Context, l *load) error {
 			l.moved.Add(1)
 		}
 		l.ops.Add(1)
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(60 * time.Millisecond)
 	}
 	return nil
 }
