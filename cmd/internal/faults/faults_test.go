@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -54,12 +53,7 @@ func newLab(t *testing.T) *lab {
 // of their own.
 func newLabAt(t *testing.T, dir string) *lab {
 	t.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		if os.Getenv("CI") == "true" && os.Getenv("MAILSYNC_REQUIRE") == "1" {
-			t.Fatal("strace is not installed, and must be")
-		}
-		t.Skip("SKIPPED, nothing was proved: strace is not installed")
-	}
+	drive.Needs(t, "", "strace")
 	l := &lab{t: t, bin: drive.Bin{
 		Path: product(t), State: filepath.Join(dir, "now", "state"), Config: filepath.Join(dir, "c.toml"), Limit: time.Minute,
 	}}

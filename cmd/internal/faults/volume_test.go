@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"mailsync/cmd/internal/drive"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,18 +43,7 @@ func needs(t *testing.T, programs ...string) {
 	} else if _, err := os.Stat("/dev/loop-control"); err != nil {
 		lacks = err.Error()
 	}
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			lacks = p + " is not installed"
-		}
-	}
-	if lacks == "" {
-		return
-	}
-	if os.Getenv("CI") == "true" && os.Getenv("MAILSYNC_REQUIRE") == "1" {
-		t.Fatal("cannot run here, and must: " + lacks)
-	}
-	t.Skip("SKIPPED, nothing was proved: " + lacks)
+	drive.Needs(t, lacks, programs...)
 }
 
 // newVolume makes a file system and mounts it at a directory, which is made.

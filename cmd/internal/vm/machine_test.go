@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailsync/cmd/internal/drive"
 )
 
 // modules are what the first steps need: the way to this machine's root, the
@@ -50,18 +52,7 @@ func needs(t *testing.T, programs ...string) {
 	if os.Geteuid() != 0 {
 		lacks = "the root of this machine is given to the other by root only"
 	}
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			lacks = p + " is not installed"
-		}
-	}
-	if lacks == "" {
-		return
-	}
-	if os.Getenv("CI") == "true" && os.Getenv("MAILSYNC_REQUIRE") == "1" {
-		t.Fatal("cannot run here, and must: " + lacks)
-	}
-	t.Skip("SKIPPED, nothing was proved: " + lacks)
+	drive.Needs(t, lacks, programs...)
 }
 
 // newMachine fetches the kernel's package, which is unpacked and not installed.
